@@ -1,0 +1,16 @@
+//! What a recording job is: its spec, its life, the events and commands that
+//! cross between the node and a recorder process.
+//!
+//! Pure data and rules: no tokio, no files, no sockets. Everything else in the
+//! crate may depend on this module; it depends on `clock` alone.
+
+mod life;
+mod message;
+mod spec;
+
+pub use life::{FailureKind, IllegalTransition, State, StopReason};
+pub use message::{Command, Event, Reply, Stats, Summary};
+pub use spec::{
+    BadSpec, BrowserOptions, DEFAULT_JOIN_TIMEOUT, DEFAULT_MAX_DURATION, JoinRule, RecordingSpec,
+    Resolution, Video,
+};

@@ -1,0 +1,137 @@
+//! What a recorder process tells (journal events), is told (commands) and
+//! measures (stats, summary). One JSON object a line on every channel.
+
+use serde::{Deserialize, Serialize};
+
+use super::life::{FailureKind, StopReason};
+use crate::clock::Mono;
+
+/// One line of a recording's journal, oldest first.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// The recorder process is up; `pid` is its process id.
+    Started {
+        /// Process id of the recorder.
+        pid: u32,
+    },
+    /// A browser runs in its own process group.
+    Browser {
+        /// Process id and process group of Chromium.
+        pid: u32,
+        /// Start time of that process, clock ticks since boot (`/proc/PID/stat` field 22).
+        start_ticks: u64,
+        /// What `Browser.getVersion` answered.
+        version: String,
+    },
+    /// The meeting was joined, by `how`: `signal`, `media` or `load`.
+    Joined {
+        /// The reading that decided it.
+        how: String,
+        /// When, on the monotonic clock.
+        at: Mono,
+        /// Reloads it took.
+        reloads: u32,
+    },
+    /// The first frame of the file was taken: T0.
+    FirstFrame {
+        /// T0 on the monotonic clock.
+        t0: Mono,
+        /// Wall clock at T0, milliseconds since the Unix epoch.
+        epoch_ms: i64,
+    },
+    /// How many others are in the room, whenever it changes; `None`: unknown.
+    Peers {
+        /// Others in the room.
+        count: Option<u32>,
+    },
+    /// Once a second while recording.
+    Stats(Stats),
+    /// Something happened that a reader of the log wants to know.
+    Notice {
+        /// A sentence readable alone.
+        message: String,
+    },
+    /// Recording is over, the file is being finalised.
+    Stopped {
+        /// Why.
+        reason: StopReason,
+        /// The end of the file on the monotonic clock.
+        at: Mono,
+    },
+    /// The file is complete.
+    Finished(Summary),
+    /// The job failed; what was recorded stays where it is.
+    Failed {
+        /// The contract's error type.
+        kind: FailureKind,
+        /// A sentence with the reason, free of secrets.
+        message: String,
+    },
+}
+
+/// What the control socket of a recorder process takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "snake_case")]
+pub enum Command {
+    /// End the recording with this reason and finalise the file.
+    Stop {
+        /// What the journal will say.
+        reason: StopReason,
+    },
+    /// Answer with the newest stats.
+    Status,
+}
+
+/// What the control socket answers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "reply", rename_all = "snake_case")]
+pub enum Reply {
+    /// The command was taken.
+    Ok,
+    /// Answer to [`Command::Status`].
+    Status(Stats),
+    /// The line was no command.
+    Error {
+        /// What was wrong.
+        message: String,
+    },
+}
+
+/// Counters of a running recording.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Stats {
+    /// Seconds of file written so far.
+    pub elapsed_s: f64,
+    /// Pictures the page painted (commits of new content) since T0.
+    pub painted: u64,
+    /// Frames in the file.
+    pub recorded: u64,
+    /// Frames in the file that repeat the one before, for whatever reason.
+    pub repeated: u64,
+    /// Of those, frames repeated because the encoder or the machine was late.
+    pub late: u64,
+    /// Painted pictures that were replaced by a newer one before their tick.
+    pub superseded: u64,
+    /// Loudness of the last second, dBFS RMS over both channels; -120 when silent.
+    pub audio_dbfs: f64,
+    /// Bytes of the file on disk.
+    pub bytes: u64,
+    /// Frames waiting for the encoder.
+    pub backlog: u32,
+}
+
+/// What a finished file is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Summary {
+    /// Seconds of picture and sound.
+    pub duration_s: f64,
+    /// Size of the file in bytes.
+    pub bytes: u64,
+    /// Pixels per row.
+    pub width: u32,
+    /// Rows.
+    pub height: u32,
+    /// Final counters.
+    pub stats: Stats,
+}

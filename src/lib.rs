@@ -1,0 +1,31 @@
+//! roomreel records browser meetings: one MP4 of what a participant saw and heard.
+//!
+//! # Layout
+//!
+//! - [`job`]: spec, states, stop reasons, events. Pure.
+//! - [`clock`], [`media`]: the one clock, and what screen and speaker hand over.
+//! - [`display`]: the screen, a Wayland server with one output.
+//! - [`speaker`]: the sound card, a PulseAudio-protocol server with one sink.
+//! - [`timeline`]: ticks and samples become constant-rate frames. Pure.
+//! - [`encode`]: H.264, AAC and the MP4 on disk.
+//! - [`browser`]: Chromium, and the only door to its DevTools protocol.
+//! - [`room`]: joined? who is here? ended?
+//! - [`recorder`]: one recording from spec to finished file. Start reading here.
+//! - [`node`], [`store`], [`http`], [`config`]: the service around it.
+//! - [`demo`]: a small WebRTC room to meet in and to record.
+
+pub mod browser;
+pub mod clock;
+pub mod config;
+pub mod demo;
+pub mod display;
+pub mod encode;
+pub mod http;
+pub mod job;
+pub mod media;
+pub mod node;
+pub mod recorder;
+pub mod room;
+pub mod speaker;
+pub mod store;
+pub mod timeline;
