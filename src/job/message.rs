@@ -61,12 +61,15 @@ pub enum Event {
     },
     /// The file is complete.
     Finished(Summary),
-    /// The job failed; what was recorded stays where it is.
+    /// The job failed; a final event like `Finished`.
     Failed {
         /// The contract's error type.
         kind: FailureKind,
         /// A sentence with the reason, free of secrets.
         message: String,
+        /// The finished file of what had been recorded by then, if there is one.
+        #[serde(default)]
+        file: Option<Summary>,
     },
 }
 

@@ -226,6 +226,16 @@ pub struct RecordingSpec {
 }
 
 impl RecordingSpec {
+    /// How long one load of the page may take to be joined.
+    pub fn join_timeout(&self) -> Duration {
+        Duration::try_from_secs_f64(self.join_timeout_s).unwrap_or(DEFAULT_JOIN_TIMEOUT)
+    }
+
+    /// How much file time there can be at most.
+    pub fn max_duration(&self) -> Duration {
+        Duration::try_from_secs_f64(self.max_duration_s).unwrap_or(DEFAULT_MAX_DURATION)
+    }
+
     /// Parses a meeting URL: only http and https, with a host.
     pub fn parse_meeting_url(text: &str) -> Result<Url, BadSpec> {
         let bad = |why: String| BadSpec::new("meeting_url", why);
