@@ -1,0 +1,204 @@
+//! The display thread: waits, and does what is due.
+
+use std::io::{self, ErrorKind, Read};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::Arc;
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::time::{
+    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create,
+    timerfd_settime,
+};
+use tokio::sync::mpsc::UnboundedSender;
+use wayland_server::Display;
+
+use super::grid::Grid;
+use super::peer::{Counter, Peer};
+use super::pulse::Pulse;
+use super::state::State;
+use super::{ScreenError, ScreenEvent, TickSink, globals};
+use crate::clock::Mono;
+
+/// Everything the thread waits on.
+pub(super) struct Server {
+    display: Display<State>,
+    state: State,
+    listener: UnixListener,
+    /// Accepting failed: tried again at the next tick, as a descriptor that
+    /// stays readable would have the thread spin.
+    deaf: bool,
+    timer: OwnedFd,
+    control: UnixStream,
+    peers: Counter,
+    events: UnboundedSender<ScreenEvent>,
+    /// The tick the timer is set to.
+    next: u64,
+}
+
+/// A display without clients.
+fn open() -> io::Result<Display<State>> {
+    let display = Display::new().map_err(io::Error::other)?;
+    globals::announce(&display.handle());
+    Ok(display)
+}
+
+impl Server {
+    /// Makes the socket at `path`, last of all that can fail.
+    pub(super) fn new(
+        path: &Path,
+        size: (u32, u32),
+        fps: u32,
+        control: UnixStream,
+        pulse: Pulse,
+        sink: TickSink,
+        events: UnboundedSender<ScreenEvent>,
+    ) -> Result<Self, ScreenError> {
+        let display = open()?;
+        let flags = TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK;
+        let timer = timerfd_create(TimerfdClockId::Monotonic, flags).map_err(io::Error::from)?;
+        control.set_nonblocking(true)?;
+        let socket = |source| ScreenError::Socket { path: path.into(), source };
+        let listener = UnixListener::bind(path).map_err(socket)?;
+        listener.set_nonblocking(true)?;
+        let grid = Grid::new(Mono::now(), fps);
+        let state = State::new(size, grid, pulse, sink, events.clone());
+        let peers = Counter::default();
+        Ok(Self { display, state, listener, deaf: false, timer, control, peers, events, next: 0 })
+    }
+
+    /// Returns when the owner hangs up.
+    pub(super) fn run(mut self) {
+        if let Err(error) = self.serve() {
+            tracing::error!(%error, "the display failed");
+        }
+    }
+
+    fn serve(&mut self) -> io::Result<()> {
+        self.arm()?;
+        loop {
+            let listen = if self.deaf { PollFlags::empty() } else { PollFlags::IN };
+            let mut fds = [
+                PollFd::new(&self.control, PollFlags::IN),
+                PollFd::new(&self.listener, listen),
+                PollFd::from_borrowed_fd(self.display.as_fd(), PollFlags::IN),
+                PollFd::new(&self.timer, PollFlags::IN),
+            ];
+            rustix::io::retry_on_intr(|| poll(&mut fds, None))?;
+            let [control, listener, clients, timer] = fds.map(|fd| !fd.revents().is_empty());
+
+            if control && self.is_over()? {
+                return Ok(());
+            }
+            // Before the tick, so that what was painted in time is in it, and
+            // before new connections, so that those that ended make room.
+            if clients {
+                self.dispatch()?;
+            }
+            if listener {
+                self.accept();
+            }
+            if timer {
+                self.tick()?;
+            }
+            self.display.flush_clients()?;
+        }
+    }
+
+    /// Sets the timer to the absolute time of the next tick. Setting each anew,
+    /// instead of a period in nanoseconds, keeps it on the exact grid.
+    fn arm(&self) -> io::Result<()> {
+        // An it_value of zero would disarm; no clock that has been read is at 0.
+        let at = self.state.grid.at(self.next).0.max(1);
+        let it_value =
+            Timespec { tv_sec: (at / 1_000_000_000) as i64, tv_nsec: (at % 1_000_000_000) as _ };
+        let it_interval = Timespec { tv_sec: 0, tv_nsec: 0 };
+        let spec = Itimerspec { it_interval, it_value };
+        timerfd_settime(&self.timer, TimerfdTimerFlags::ABSTIME, &spec)?;
+        Ok(())
+    }
+
+    /// The tick that is due; if this thread was late, the last of those that are.
+    fn tick(&mut self) -> io::Result<()> {
+        let index = self.state.grid.index_at(Mono::now()).max(self.next);
+        self.state.tick(index);
+        // The backend lets go of a client that was disconnected during the tick
+        // only when it next dispatches; nobody may ever wake it to do so.
+        if let Some(client) = self.state.recorded_client() {
+            self.guarded(|display, state| {
+                // An error says that there was nothing to read, or nobody.
+                let _ = display.backend().dispatch_single_client(state, client.id());
+                Ok(())
+            })?;
+        }
+        self.deaf = false;
+        self.next = index + 1;
+        self.arm()
+    }
+
+    fn dispatch(&mut self) -> io::Result<()> {
+        self.guarded(|display, state| match display.dispatch_clients(state) {
+            Err(error) if error.kind() != ErrorKind::Interrupted => Err(error),
+            _ => Ok(()),
+        })
+    }
+
+    /// Dispatches, and survives a panic of it. The backend panics on some
+    /// malformed requests (a null interface in wl_registry.bind), and its lock is
+    /// poisoned then: it is replaced, all clients are disconnected, and the ticks
+    /// go on as if the browser had died.
+    fn guarded(
+        &mut self,
+        dispatch: impl FnOnce(&mut Display<State>, &mut State) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let (display, state) = (&mut self.display, &mut self.state);
+        catch_unwind(AssertUnwindSafe(|| dispatch(display, state))).unwrap_or_else(|_| {
+            self.display = open()?;
+            self.state.forget_clients();
+            let message = "a request made the display panic".into();
+            self.state.tell(ScreenEvent::ClientError { message });
+            Ok(())
+        })
+    }
+
+    fn accept(&mut self) {
+        match self.listener.accept() {
+            Ok((stream, _)) => self.welcome(stream),
+            Err(error) => match error.kind() {
+                ErrorKind::WouldBlock | ErrorKind::Interrupted | ErrorKind::ConnectionAborted => {}
+                _ => {
+                    tracing::warn!(%error, "cannot accept a Wayland client");
+                    self.deaf = true;
+                }
+            },
+        }
+    }
+
+    fn welcome(&mut self, stream: UnixStream) {
+        let Some(peer) = Peer::new(&self.peers, self.events.clone()) else {
+            tracing::warn!("too many Wayland clients, one is turned away");
+            return;
+        };
+        if let Err(error) = self.display.handle().insert_client(stream, Arc::new(peer)) {
+            tracing::warn!(%error, "cannot serve a Wayland client");
+        }
+    }
+
+    /// Does what the owner asks; true once it has hung up.
+    fn is_over(&mut self) -> io::Result<bool> {
+        let mut requests = [0; 16];
+        match self.control.read(&mut requests) {
+            Ok(0) => Ok(true),
+            Ok(_) => {
+                self.state.close_windows();
+                Ok(false)
+            }
+            Err(error) => match error.kind() {
+                ErrorKind::WouldBlock | ErrorKind::Interrupted => Ok(false),
+                _ => Err(error),
+            },
+        }
+    }
+}

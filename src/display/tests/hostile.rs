@@ -1,0 +1,270 @@
+//! Clients that mean harm: each loses its own connection and nothing else.
+
+use std::io::{Read, Write};
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+
+use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
+
+use super::*;
+
+/// The screen still shows what a well-behaved client paints.
+fn works(stage: &mut Stage) {
+    let mut client = stage.client();
+    let window = client.window();
+    let canvas = client.canvas(1, SIZE, GREEN);
+    client.show(&window.surface, &canvas, 1);
+    client.wait_done(1);
+    assert!(is_all(&stage.painted().picture.unwrap(), GREEN));
+}
+
+#[test]
+fn a_file_that_shrinks_ends_its_client() {
+    let mut stage = Stage::open();
+    let mut client = stage.client();
+    client.seals = false;
+    let window = client.window();
+    let canvas = client.canvas(1, SIZE, RED);
+    canvas.file.set_len(100).unwrap();
+    client.show(&window.surface, &canvas, 1);
+    let fate = client.fate();
+    assert!(fate.contains("wl_buffer"), "{fate}");
+    assert_eq!(stage.event(), Stage::mapped());
+    let ScreenEvent::ClientError { message } = stage.event() else { panic!("it is told") };
+    assert!(message.contains("cannot be read"), "{message}");
+    assert_eq!(stage.event(), ScreenEvent::SurfaceGone);
+    works(&mut stage);
+}
+
+/// What a client does wrong, and a part of what it is told.
+type Crime = (&'static str, fn(&mut Client), &'static str);
+
+#[test]
+fn broken_rules_end_their_client() {
+    let crimes: &[Crime] = &[
+        (
+            "a pool larger than its file",
+            |client| {
+                let file = tempfile::tempfile().unwrap();
+                client.shm.create_pool(file.as_fd(), 4096, &client.handle(), ());
+            },
+            "wl_shm",
+        ),
+        (
+            "a pool that is no file",
+            |client| {
+                let (one, _other) = UnixStream::pair().unwrap();
+                client.shm.create_pool(one.as_fd(), 1, &client.handle(), ());
+            },
+            "wl_shm",
+        ),
+        (
+            "a pool of negative size",
+            |client| {
+                let file = tempfile::tempfile().unwrap();
+                client.shm.create_pool(file.as_fd(), -1, &client.handle(), ());
+            },
+            "wl_shm",
+        ),
+        (
+            "a buffer before the configure is acknowledged",
+            |client| {
+                client.told.obedient = false;
+                let window = client.window();
+                let canvas = client.canvas(1, SIZE, RED);
+                client.show(&window.surface, &canvas, 1);
+            },
+            "xdg_surface",
+        ),
+        (
+            "a configure that was never sent",
+            |client| client.window().xdg.ack_configure(4_000_000),
+            "xdg_surface",
+        ),
+        (
+            "two roles",
+            |client| {
+                let (window, parent) = (client.window(), client.surface());
+                let surface = &window.surface;
+                client.subcompositor.get_subsurface(surface, &parent, &client.handle(), ());
+            },
+            "wl_subcompositor",
+        ),
+        (
+            "a surface that is its own parent",
+            |client| {
+                let surface = client.surface();
+                client.subcompositor.get_subsurface(&surface, &surface, &client.handle(), ());
+            },
+            "wl_subcompositor",
+        ),
+        (
+            "a touch screen that was not offered",
+            |client| drop(client.seat.get_touch(&client.handle(), ())),
+            "wl_seat",
+        ),
+        ("a scale of zero", |client| client.surface().set_buffer_scale(0), "wl_surface"),
+        (
+            "a viewport of no size",
+            |client| {
+                let surface = client.surface();
+                let viewport = client.viewporter.get_viewport(&surface, &client.handle(), ());
+                viewport.set_destination(0, 5);
+            },
+            "wp_viewport",
+        ),
+    ];
+    let mut stage = Stage::open();
+    for (what, commit, told) in crimes {
+        let mut client = stage.client();
+        commit(&mut client);
+        let fate = client.fate();
+        assert!(fate.contains(told), "{what}: {fate}");
+        let event = stage.event();
+        assert!(matches!(event, ScreenEvent::ClientError { .. }), "{what}: {event:?}");
+    }
+    works(&mut stage);
+}
+
+#[test]
+fn who_hoards_is_disconnected() {
+    let mut stage = Stage::open();
+    let mut client = stage.client();
+    for _ in 0..10_000 {
+        client.surface();
+    }
+    client.fate();
+    let ScreenEvent::ClientError { message } = stage.event() else { panic!("it is told") };
+    assert!(message.contains("objects"), "{message}");
+
+    let mut client = stage.client();
+    let file = tempfile::tempfile().unwrap();
+    file.set_len(4096).unwrap();
+    for _ in 0..200 {
+        client.shm.create_pool(file.as_fd(), 4096, &client.handle(), ());
+    }
+    client.fate();
+    let ScreenEvent::ClientError { message } = stage.event() else { panic!("it is told") };
+    assert!(message.contains("files"), "{message}");
+
+    let crowd: Vec<_> =
+        (0..64).map(|_| UnixStream::connect(stage.screen.socket()).unwrap()).collect();
+    for mut late in &crowd[24..] {
+        late.set_read_timeout(Some(PATIENT)).unwrap();
+        assert_eq!(late.read(&mut [0]).unwrap(), 0, "it was not turned away");
+    }
+    drop(crowd);
+    works(&mut stage);
+}
+
+#[test]
+fn objects_that_are_given_back_do_not_count() {
+    let mut stage = Stage::open();
+    let mut client = stage.client();
+    for _ in 0..100 {
+        for _ in 0..100 {
+            client.surface().destroy();
+        }
+        client.roundtrip();
+    }
+    works(&mut stage);
+}
+
+/// A Wayland message: object, opcode and arguments (wire format, core spec).
+fn message(object: u32, opcode: u16, arguments: &[u32]) -> Vec<u8> {
+    let size = 8 + arguments.len() as u32 * 4;
+    let head = [object, size << 16 | u32::from(opcode)];
+    head.iter().chain(arguments).flat_map(|word| word.to_ne_bytes()).collect()
+}
+
+/// Binds every global of the screen: ids 3 and up.
+fn introduction() -> Vec<u8> {
+    let globals: [(&str, u32); 9] = [
+        ("wl_compositor", 4),
+        ("wl_subcompositor", 1),
+        ("wl_shm", 1),
+        ("wl_output", 3),
+        ("wl_seat", 5),
+        ("xdg_wm_base", 3),
+        ("zxdg_decoration_manager_v1", 1),
+        ("wp_viewporter", 1),
+        ("wp_presentation", 1),
+    ];
+    let mut bytes = message(1, 1, &[2]);
+    for (n, (name, version)) in (0u32..).zip(globals) {
+        let mut text = name.as_bytes().to_vec();
+        text.push(0);
+        let length = text.len() as u32;
+        text.resize(text.len().next_multiple_of(4), 0);
+        let words = text.chunks(4).map(|c| u32::from_ne_bytes([c[0], c[1], c[2], c[3]]));
+        let mut arguments = vec![n + 1, length];
+        arguments.extend(words);
+        arguments.extend([version, n + 3]);
+        bytes.extend(message(2, 0, &arguments));
+    }
+    bytes
+}
+
+#[test]
+fn nonsense_is_survived() {
+    let mut stage = Stage::open();
+    let word = prop_oneof![3 => 0u32..24, 1 => any::<u32>(), 1 => Just(0xffff_ffff)];
+    let request = (0u32..24, 0u16..12, proptest::collection::vec(word, 0..6))
+        .prop_map(|(object, opcode, words)| message(object, opcode, &words));
+    // Requests that make surfaces, so that some of the nonsense has a target.
+    let sensible = Just([message(3, 0, &[12]), message(8, 2, &[13, 12])].concat());
+    // What is known to make the backend panic belongs here as well.
+    let null = Just(message(2, 0, &[1, 0, 1, 30]));
+    let noise = proptest::collection::vec(any::<u8>(), 0..64);
+    let part = prop_oneof![16 => request, 2 => sensible, 2 => noise, 1 => null];
+    let input = proptest::collection::vec(part, 0..12);
+    let socket = stage.screen.socket().to_path_buf();
+    TestRunner::default()
+        .run(&input, |parts| {
+            let mut stream = UnixStream::connect(&socket).unwrap();
+            // It hangs up in the middle of most of these.
+            let _ = stream.write_all(&introduction());
+            let _ = stream.write_all(&parts.concat());
+            let _ = stream.shutdown(std::net::Shutdown::Write);
+            let mut answer = Vec::new();
+            let _ = stream.read_to_end(&mut answer);
+            Ok(())
+        })
+        .unwrap();
+    works(&mut stage);
+}
+
+#[test]
+fn a_request_that_makes_the_backend_panic_is_survived() {
+    let mut stage = Stage::open();
+    for round in 0..3 {
+        let mut client = stage.client();
+        let window = client.window();
+        let canvas = client.canvas(1, SIZE, RED);
+        client.show(&window.surface, &canvas, round);
+        assert_eq!(stage.event(), Stage::mapped());
+        let mut stream = UnixStream::connect(stage.screen.socket()).unwrap();
+        // wl_registry.bind with a null string for the interface.
+        let bind = [message(1, 1, &[2]), message(2, 0, &[1, 0, 1, 3])].concat();
+        stream.write_all(&bind).unwrap();
+        assert_eq!(stage.event(), ScreenEvent::SurfaceGone);
+        assert!(matches!(stage.event(), ScreenEvent::ClientError { .. }));
+        client.fate();
+    }
+    let ticks: Vec<Tick> = stage.ticks.try_iter().collect();
+    let grid = Grid::new(ticks[0].at, FPS);
+    assert!(ticks.iter().all(|tick| tick.at == grid.at(tick.index)));
+    works(&mut stage);
+}
+
+#[test]
+fn who_does_not_read_is_disconnected() {
+    let mut stage = Stage::open();
+    let mut stream = UnixStream::connect(stage.screen.socket()).unwrap();
+    // wl_display.sync, each answered twice; the callback's id is free again.
+    let flood = message(1, 0, &[2]).repeat(1000);
+    let gone = (0..10_000).any(|_| stream.write_all(&flood).is_err());
+    assert!(gone, "it was served without end");
+    works(&mut stage);
+}
