@@ -1,1 +1,227 @@
-//! (being written)
+//! The encoder: ticks and sound blocks go in, a growing MP4 is on disk.
+//!
+//! `recorder` starts one [`Encoder`] per recording and gives its [`Intake`] to
+//! screen and speaker, which never wait for it. One thread, `encode`, runs the
+//! timeline, H.264, AAC and the muxer; a second one, `disk`, writes and syncs.
+//! What happens is told by [`EncodeEvent`]s. This module knows nothing of
+//! browsers, rooms or jobs beyond their settings and counters.
+
+mod audio;
+mod error;
+mod ffi;
+mod intake;
+mod level;
+pub mod mux;
+mod nal;
+mod still;
+#[cfg(test)]
+mod tests;
+mod video;
+mod worker;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, SystemTime};
+
+use tokio::sync::mpsc::UnboundedSender;
+
+pub use error::{EncodeError, ErrorKind};
+pub use intake::Intake;
+use intake::Item;
+use worker::{Finished, Parts, Worker};
+
+use crate::clock::Mono;
+use crate::job::{Resolution, Stats, Summary, Video};
+use crate::media::SAMPLE_RATE;
+
+/// What one recording is encoded to.
+#[derive(Debug, Clone)]
+pub struct EncodeConfig {
+    /// Size of every picture.
+    pub resolution: Resolution,
+    /// Frame rate and quality.
+    pub video: Video,
+    /// Of the AAC track, bits per second over both channels; 128 000 is usual.
+    pub audio_bitrate: u32,
+    /// The growing file; must not exist yet.
+    pub part: PathBuf,
+    /// The file ends by itself at this length.
+    pub max_duration: Duration,
+    /// Niceness of the encode thread, 0 to 19: the page's own work comes first.
+    pub nice: i32,
+}
+
+/// What the encoder tells its owner. After `Drained` or `Failed` the channel
+/// closes; if it closes without either, the encode thread has died.
+#[derive(Debug, Clone)]
+pub enum EncodeEvent {
+    /// The file has its first frame.
+    FirstFrame {
+        /// T0: the zero of both tracks on the clock.
+        t0: Mono,
+    },
+    /// The file has reached its maximum duration and takes no more frames;
+    /// `Drained` follows without a stop.
+    DurationReached,
+    /// Both tracks are complete up to the end, and on disk.
+    Drained {
+        /// The end of the file on the clock.
+        end: Mono,
+        /// Frames in the file.
+        frames: u64,
+    },
+    /// Encoding or writing failed and has ended. What is on disk stays valid.
+    Failed(EncodeError),
+}
+
+/// One recording's encoder. Dropped without [`finish`](Self::finish) it leaves
+/// the part file as a crash would: decodable up to its last fragment.
+#[derive(Debug)]
+pub struct Encoder {
+    intake: Intake,
+    stats: Arc<Mutex<Stats>>,
+    part: PathBuf,
+    resolution: Resolution,
+    /// `None` once joined.
+    thread: Option<JoinHandle<Result<Option<Finished>, EncodeError>>>,
+}
+
+impl Encoder {
+    /// Opens both codecs, creates the part file and starts the threads. Frames
+    /// are taken from [`begin`](Self::begin) on.
+    ///
+    /// # Errors
+    /// A codec that is missing or refuses the settings, a part file that exists
+    /// or cannot be created.
+    pub fn start(
+        config: EncodeConfig,
+        events: UnboundedSender<EncodeEvent>,
+    ) -> Result<Self, EncodeError> {
+        // The codecs' own chatter goes to standard error, past our log.
+        ffmpeg_next::log::set_level(ffmpeg_next::log::Level::Error);
+        let EncodeConfig { resolution, video: choices, .. } = config;
+        let video = video::VideoEncoder::open(resolution, choices)?;
+        let audio = audio::AudioEncoder::open(config.audio_bitrate)?;
+        let (sps, pps) = video.parameter_sets();
+        let settings = mux::Settings {
+            video: Some(mux::VideoTrack {
+                width: resolution.width() as u16,
+                height: resolution.height() as u16,
+                fps: choices.fps,
+                sps,
+                pps,
+            }),
+            audio: mux::AudioTrack {
+                sample_rate: SAMPLE_RATE as u16,
+                channels: 2,
+                bitrate: config.audio_bitrate,
+                asc: audio.config(),
+                priming: audio.priming(),
+            },
+            max_duration: config.max_duration,
+            created: SystemTime::now(),
+        };
+        let (muxer, head) = mux::Muxer::new(&settings)?;
+        let disk = mux::Disk::create(&config.part, &head)?;
+        let intake = Intake::default();
+        let stats = Arc::new(Mutex::new(Stats { audio_dbfs: level::SILENCE, ..Stats::default() }));
+        let limit = config.max_duration.as_nanos() * u128::from(choices.fps) / 1_000_000_000;
+        let worker = Worker::new(Parts {
+            intake: intake.clone(),
+            events,
+            stats: Arc::clone(&stats),
+            video,
+            audio,
+            muxer,
+            disk,
+            fps: choices.fps,
+            limit: (limit as u64).max(1),
+        });
+        let nice = config.nice;
+        let thread = thread::Builder::new()
+            .name("encode".to_owned())
+            .spawn(move || {
+                // With the priority it has it works as well, only less politely.
+                if let Err(error) = rustix::process::setpriority_process(None, nice) {
+                    tracing::warn!(%error, nice, "cannot set the encoder's priority");
+                }
+                worker.run()
+            })
+            .map_err(|error| EncodeError::Thread(format!("cannot start: {error}")))?;
+        Ok(Self { intake, stats, part: config.part, resolution, thread: Some(thread) })
+    }
+
+    /// The door for screen and speaker.
+    pub fn intake(&self) -> Intake {
+        self.intake.clone()
+    }
+
+    /// Recording begins with the first tick at or after `at` that comes after
+    /// this call and at which the screen shows a picture.
+    pub fn begin(&self, at: Mono) {
+        self.intake.command(Item::Begin(at));
+    }
+
+    /// Takes the time from `at` on out of the file, until [`resume`](Self::resume).
+    pub fn pause(&self, at: Mono) {
+        self.intake.command(Item::Pause(at));
+    }
+
+    /// Goes on recording at the first tick at or after `at`.
+    pub fn resume(&self, at: Mono) {
+        self.intake.command(Item::Resume(at));
+    }
+
+    /// Ends the file at the first tick at or after `at` (now, or earlier).
+    /// [`EncodeEvent::Drained`] tells when all sound up to there is in it; what
+    /// has not come after some seconds is not waited for.
+    pub fn stop(&self, at: Mono) {
+        self.intake.command(Item::Stop(at));
+    }
+
+    /// The newest counters.
+    pub fn stats(&self) -> Stats {
+        let stats = *self.stats.lock().unwrap_or_else(PoisonError::into_inner);
+        Stats { backlog: self.intake.backlog() as u32, ..stats }
+    }
+
+    /// Makes the finished MP4 at `out` (same file system as the part file) and
+    /// removes the part file. Blocks until the file is drained and on disk; a
+    /// file that nobody stopped ends with its newest frame.
+    ///
+    /// # Errors
+    /// What went wrong while recording or while finishing; the part file is then
+    /// still there. [`EncodeError::Empty`] without a single frame.
+    pub fn finish(mut self, out: &Path) -> Result<Summary, EncodeError> {
+        self.intake.command(Item::Finish);
+        let Some(thread) = self.thread.take() else {
+            return Err(EncodeError::Thread("is gone".into()));
+        };
+        let Finished { index, stats } = thread
+            .join()
+            .map_err(|_| EncodeError::Thread("panicked".into()))??
+            .ok_or_else(|| EncodeError::Thread("was abandoned".into()))?;
+        if stats.recorded == 0 {
+            return Err(EncodeError::Empty);
+        }
+        let file = mux::finalise(&self.part, out, &index)?;
+        Ok(Summary {
+            duration_s: file.duration.as_secs_f64(),
+            bytes: file.bytes,
+            width: self.resolution.width(),
+            height: self.resolution.height(),
+            stats: Stats { bytes: file.bytes, ..stats },
+        })
+    }
+}
+
+impl Drop for Encoder {
+    fn drop(&mut self) {
+        if let Some(thread) = self.thread.take() {
+            self.intake.abandon();
+            // It leaves within a frame; its result is nobody's any more.
+            let _ = thread.join();
+        }
+    }
+}

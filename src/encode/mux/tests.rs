@@ -1,0 +1,7 @@
+//! Real H.264 and AAC through every kind of file, judged by ffmpeg.
+
+mod crash;
+mod files;
+mod layout;
+mod media;
+mod tools;

@@ -1,0 +1,254 @@
+//! The encode thread: takes from the intake, asks the timeline, drives both
+//! codecs and hands fragments to the disk.
+//!
+//! It takes all its time from the stamps of what it is given. The one thing it
+//! measures by waiting is how long sound may be missing after the end.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc::UnboundedSender;
+
+use super::EncodeEvent;
+use super::audio::{AudioEncoder, PACKET};
+use super::error::EncodeError;
+use super::intake::{Intake, Item, Next};
+use super::level::Level;
+use super::mux::{Disk, DiskError, Index, Muxer};
+use super::video::VideoEncoder;
+use crate::clock::Mono;
+use crate::job::Stats;
+use crate::timeline::{Action, Timeline};
+
+/// How long after the end ticks and sound up to it may still arrive; what has
+/// not come by then is repeated or silent. Well above the speaker's patience.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How often a fragment is offered again to a disk that is far behind.
+const RETRY: Duration = Duration::from_millis(10);
+
+/// A packet's worth of silence.
+static SILENCE: [f32; 2 * PACKET] = [0.0; 2 * PACKET];
+
+/// What the thread leaves behind: a complete part file and where all is in it.
+pub(super) struct Finished {
+    pub index: Index,
+    pub stats: Stats,
+}
+
+pub(super) struct Worker {
+    intake: Intake,
+    events: UnboundedSender<EncodeEvent>,
+    /// The newest counters, for whoever asks.
+    stats: Arc<Mutex<Stats>>,
+    timeline: Timeline,
+    video: VideoEncoder,
+    audio: AudioEncoder,
+    muxer: Muxer,
+    disk: Disk,
+    fps: u32,
+    /// Frames at which the file ends by itself.
+    limit: u64,
+    level: Level,
+    /// Sample frames given to the audio encoder.
+    sound: u64,
+    /// The newest tick: where a file ends that nobody stopped.
+    newest: Mono,
+    /// When patience ends; `None` before a stop.
+    deadline: Option<Instant>,
+}
+
+/// What [`Worker`] is made of.
+pub(super) struct Parts {
+    pub intake: Intake,
+    pub events: UnboundedSender<EncodeEvent>,
+    pub stats: Arc<Mutex<Stats>>,
+    pub video: VideoEncoder,
+    pub audio: AudioEncoder,
+    pub muxer: Muxer,
+    pub disk: Disk,
+    pub fps: u32,
+    pub limit: u64,
+}
+
+impl Worker {
+    pub(super) fn new(parts: Parts) -> Self {
+        let Parts { intake, events, stats, video, audio, muxer, disk, fps, limit } = parts;
+        Self {
+            intake,
+            events,
+            stats,
+            timeline: Timeline::new(fps, Some(limit)),
+            video,
+            audio,
+            muxer,
+            disk,
+            fps,
+            limit,
+            level: Level::new(),
+            sound: 0,
+            newest: Mono(0),
+            deadline: None,
+        }
+    }
+
+    /// The whole life of the thread. `None` if it was abandoned.
+    pub(super) fn run(mut self) -> Result<Option<Finished>, EncodeError> {
+        let events = self.events.clone();
+        let ended = self.work();
+        self.intake.close();
+        let result = match ended {
+            Ok(Some(end)) => self.conclude(end).map(Some),
+            Ok(None) => Ok(None),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = &result {
+            // Whoever listened may be gone; `finish` tells it as well.
+            let _ = events.send(EncodeEvent::Failed(error.clone()));
+        }
+        result
+    }
+
+    /// Works until the file is complete; says where it ends. `None`: abandoned.
+    fn work(&mut self) -> Result<Option<Mono>, EncodeError> {
+        loop {
+            match self.intake.next(self.deadline) {
+                Next::Abandoned => return Ok(None),
+                Next::Idle => self.timeline.fill_silence(),
+                Next::Item(item) => self.take(item),
+            }
+            while let Some(action) = self.timeline.next_action() {
+                if let Action::Done { end } = action {
+                    return Ok(Some(end));
+                }
+                self.act(action)?;
+            }
+            self.publish(self.disk.synced());
+        }
+    }
+
+    fn take(&mut self, item: Item) {
+        match item {
+            Item::Tick(tick) => {
+                self.newest = tick.at;
+                self.timeline.tick(tick);
+            }
+            Item::Block(block) => self.timeline.block(block),
+            Item::Begin(at) => self.timeline.begin(at),
+            Item::Pause(at) => self.timeline.pause(at),
+            Item::Resume(at) => self.timeline.resume(at),
+            Item::Stop(at) => {
+                self.timeline.stop(at);
+                self.expect_end();
+            }
+            Item::Finish => {
+                if self.deadline.is_none() {
+                    self.timeline.stop(self.newest);
+                    self.timeline.fill_silence();
+                }
+            }
+        }
+    }
+
+    /// From now on patience is limited.
+    fn expect_end(&mut self) {
+        self.deadline.get_or_insert_with(|| Instant::now() + PATIENCE);
+    }
+
+    fn act(&mut self, action: Action) -> Result<(), EncodeError> {
+        match action {
+            Action::Begun { t0 } => self.tell(EncodeEvent::FirstFrame { t0 }),
+            Action::Frame { index, picture, repeat } => {
+                let frame = self.video.encode(&picture, repeat)?;
+                let fragment = self.muxer.video(&frame.data, frame.keyframe)?;
+                append(&self.disk, &self.intake, fragment)?;
+                if index + 1 == self.limit {
+                    self.tell(EncodeEvent::DurationReached);
+                    self.expect_end();
+                }
+            }
+            Action::Samples(samples) => {
+                self.level.add(&samples);
+                self.sound(&samples)?;
+            }
+            Action::Silence(frames) => {
+                self.level.add_silence(frames);
+                let mut left = frames as usize * 2;
+                while left > 0 {
+                    let step = left.min(SILENCE.len());
+                    self.sound(&SILENCE[..step])?;
+                    left -= step;
+                }
+            }
+            Action::Done { .. } => {}
+        }
+        Ok(())
+    }
+
+    fn sound(&mut self, samples: &[f32]) -> Result<(), EncodeError> {
+        self.sound += samples.len() as u64 / 2;
+        let packets = self.audio.encode(samples)?;
+        self.mux_sound(packets)
+    }
+
+    fn mux_sound(&mut self, packets: Vec<Vec<u8>>) -> Result<(), EncodeError> {
+        for packet in packets {
+            let fragment = self.muxer.audio(&packet)?;
+            append(&self.disk, &self.intake, fragment)?;
+        }
+        Ok(())
+    }
+
+    /// Both tracks are complete: what the codecs and the muxer still hold goes
+    /// to disk, and only then is the end told.
+    fn conclude(mut self, end: Mono) -> Result<Finished, EncodeError> {
+        let packets = self.audio.finish()?;
+        self.mux_sound(packets)?;
+        self.publish(self.disk.synced());
+        let (last, index) = self.muxer.finish(self.sound)?;
+        append(&self.disk, &self.intake, last)?;
+        let bytes = self.disk.close()?;
+        let mut stats = self.stats.lock().unwrap_or_else(PoisonError::into_inner);
+        stats.bytes = bytes;
+        let stats = *stats;
+        // Whoever listened may be gone; `finish` hands out the same.
+        let _ = self.events.send(EncodeEvent::Drained { end, frames: stats.recorded });
+        Ok(Finished { index, stats })
+    }
+
+    fn publish(&self, bytes: u64) {
+        let counters = self.timeline.counters();
+        *self.stats.lock().unwrap_or_else(PoisonError::into_inner) = Stats {
+            elapsed_s: counters.recorded as f64 / f64::from(self.fps),
+            painted: counters.painted,
+            recorded: counters.recorded,
+            repeated: counters.repeated,
+            late: counters.late,
+            superseded: counters.superseded,
+            audio_dbfs: self.level.dbfs(),
+            bytes,
+            // Filled in for whoever asks.
+            backlog: 0,
+        };
+    }
+
+    fn tell(&self, event: EncodeEvent) {
+        // Nobody listening is no reason to stop recording.
+        let _ = self.events.send(event);
+    }
+}
+
+/// Hands a fragment to the disk. While that is far behind, this thread waits
+/// and the intake gives up pictures.
+fn append(disk: &Disk, intake: &Intake, fragment: Option<Vec<u8>>) -> Result<(), EncodeError> {
+    let Some(mut fragment) = fragment else { return Ok(()) };
+    loop {
+        match disk.append(fragment) {
+            Err(DiskError::Behind(back)) if !intake.abandoned() => {
+                fragment = back;
+                std::thread::sleep(RETRY);
+            }
+            result => return Ok(result?),
+        }
+    }
+}
