@@ -1,1 +1,359 @@
-//! (being written)
+//! Chromium: the only door to it and to its DevTools protocol.
+//!
+//! `recorder` (and the demo's bots) launch one browser with one page, drive the
+//! page, learn at once when anything of it is gone, and close it. Nothing here
+//! knows what a meeting is.
+//!
+//! The DevTools port is on loopback under a path that cannot be guessed, but
+//! whoever has an account on the machine can ask the port for that path; a pipe
+//! instead of the port would close this.
+
+mod cdp;
+mod error;
+mod flags;
+mod home;
+mod load;
+mod page;
+mod process;
+mod program;
+mod redact;
+mod user;
+mod watcher;
+mod wire;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use chromiumoxide::cdp::browser_protocol::browser::{
+    CloseParams, GetVersionParams, SetDownloadBehaviorBehavior, SetDownloadBehaviorParams,
+};
+use chromiumoxide::cdp::browser_protocol::target::{GetTargetsParams, SetDiscoverTargetsParams};
+use rustix::process::Signal;
+use serde::Deserialize;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+pub use cdp::CallError;
+pub use error::BrowserError;
+pub use load::LoadError;
+pub use page::{EvaluateError, Page};
+pub use program::find_program;
+pub use watcher::PageEvent;
+
+use cdp::Client;
+use home::Home;
+use process::Process;
+use user::User;
+use watcher::{EVENT_QUEUE, Shared, Watcher};
+
+use crate::job::BrowserOptions;
+
+/// From the start of the process to a page that can be driven. A loaded machine
+/// takes ten seconds; a broken installation says so at once.
+const START_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How often the browser is asked whether it still answers.
+const HEARTBEAT: Duration = Duration::from_secs(5);
+
+/// A browser that leaves two questions in a row unanswered for this long hangs.
+const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Between SIGTERM and SIGKILL.
+const TERM_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Where the page is painted and heard.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Surface {
+    /// On a Wayland display and a PulseAudio server, both unix sockets.
+    Screen {
+        /// The display's socket.
+        wayland_socket: PathBuf,
+        /// The sound server's socket.
+        pulse_socket: PathBuf,
+        /// Pixels per row; at least 500, which is Chromium's narrowest window.
+        width: u32,
+        /// Rows.
+        height: u32,
+    },
+    /// Nowhere and silent: for bots and tests.
+    Headless {
+        /// Pixels per row of the window.
+        width: u32,
+        /// Rows of the window.
+        height: u32,
+    },
+}
+
+/// What to launch.
+#[derive(Debug, Clone)]
+pub struct Launch {
+    /// The wishes of the job.
+    pub options: BrowserOptions,
+    /// Where the page is painted and heard.
+    pub surface: Surface,
+    /// A directory for this browser alone, made if it is missing; profile and home
+    /// are made in it and removed with the browser. Under root these are given to
+    /// an unprivileged user, and so are the sockets, who must be able to reach them:
+    /// this directory gets mode 0711, those above are left as they are.
+    pub runtime_dir: PathBuf,
+    /// Picture (`.mjpeg`, `.y4m`) and sound (`.wav`) for the page's camera and
+    /// microphone; they take the place of `options.fake_media`'s black and silent ones.
+    pub capture_files: Option<(PathBuf, PathBuf)>,
+}
+
+impl Launch {
+    /// Chromium runs in another working directory.
+    fn with_absolute_paths(mut self) -> Result<Self, BrowserError> {
+        self.runtime_dir = absolute(&self.runtime_dir)?;
+        if let Some((picture, sound)) = &mut self.capture_files {
+            *picture = absolute(picture)?;
+            *sound = absolute(sound)?;
+        }
+        if let Surface::Screen { wayland_socket, pulse_socket, .. } = &mut self.surface {
+            *wayland_socket = absolute(wayland_socket)?;
+            *pulse_socket = absolute(pulse_socket)?;
+        }
+        Ok(self)
+    }
+}
+
+fn absolute(path: &Path) -> Result<PathBuf, BrowserError> {
+    std::path::absolute(path)
+        .map_err(|source| BrowserError::Directory { path: path.to_path_buf(), source })
+}
+
+/// How a browser was lost.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Gone {
+    /// The process ended.
+    Exited {
+        /// Its exit status in words.
+        status: String,
+        /// Its last words, free of addresses.
+        stderr: String,
+    },
+    /// The process runs but the connection to it has ended.
+    Disconnected,
+    /// Process and connection are there and nothing answers.
+    Hung,
+}
+
+/// A running Chromium with one page. Dropping it kills the process group without
+/// waiting; the files go as soon as the group is gone, while the runtime lives.
+#[derive(Debug)]
+pub struct Browser {
+    process: Process,
+    client: Client,
+    page: Page,
+    version: String,
+    /// Cancelled when the browser leaves the heartbeat unanswered.
+    hung: CancellationToken,
+}
+
+impl Browser {
+    /// Starts Chromium, connects, and hands it over with `about:blank` open. If
+    /// that fails, nothing of it is left.
+    ///
+    /// # Errors
+    /// See [`BrowserError`]; each is a sentence that says what to do.
+    pub async fn launch(launch: Launch) -> Result<Self, BrowserError> {
+        let launch = launch.with_absolute_paths()?;
+        let program = absolute(&find_program(launch.options.program.as_deref())?)?;
+        if launch.options.no_sandbox {
+            tracing::warn!("Chromium's sandbox is off: the page has the rights of this user");
+        }
+        let user = User::pick();
+        let black_camera = launch.options.fake_media && launch.capture_files.is_none();
+        let home = Home::create(&launch.runtime_dir, black_camera, user)?;
+        let (process, listening) =
+            start(&program, &launch, &home, user).inspect_err(|_| home.remove())?;
+        let ready = async { open(&listening.await.map_err(|_| None)?).await.map_err(Some) };
+        let error = tokio::select! {
+            biased;
+            opened = tokio::time::timeout(START_TIMEOUT, ready) => match opened {
+                Ok(Ok((client, page, version))) => {
+                    let hung = CancellationToken::new();
+                    tokio::spawn(heartbeat(client.clone(), hung.clone()));
+                    return Ok(Self { process, client, page, version, hung });
+                }
+                Ok(Err(Some(error))) => Some(error),
+                // It closed its standard error: it is about to end.
+                Ok(Err(None)) => None,
+                Err(_) => Some(BrowserError::Late { stderr: process.last_words() }),
+            },
+            _ = process.exited() => None,
+        };
+        // A connection fails because the process ends: its own end says more.
+        let soon = Duration::from_secs(1);
+        let lost = matches!(
+            error,
+            Some(BrowserError::Connect(_) | BrowserError::Setup(CallError::Closed { .. })) | None
+        );
+        let ended = lost && tokio::time::timeout(soon, process.exited()).await.is_ok();
+        process.signal(Signal::KILL);
+        let status = process.exited().await;
+        process.cleared().await;
+        let stderr = process.last_words();
+        Err(match error {
+            Some(error) if !ended => error,
+            _ if stderr.contains("No usable sandbox") => BrowserError::Sandbox,
+            _ => BrowserError::Died { status, stderr },
+        })
+    }
+
+    /// Process id of the browser and id of its process group.
+    pub fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
+    /// When that process started, in clock ticks since boot (field 22 of
+    /// `/proc/PID/stat`): with the pid it names the process for good.
+    pub fn start_ticks(&self) -> u64 {
+        self.process.start_ticks()
+    }
+
+    /// What the browser calls itself, for example `Chrome/156.0.8078.79`.
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// The page.
+    pub fn page(&self) -> &Page {
+        &self.page
+    }
+
+    /// Resolves when the browser is of no more use: the process ended, the
+    /// connection ended, or nothing answers any more. Cancel safe.
+    pub async fn gone(&self) -> Gone {
+        let exited = async {
+            let status = self.process.exited().await;
+            Gone::Exited { status, stderr: self.process.last_words() }
+        };
+        tokio::pin!(exited);
+        tokio::select! {
+            biased;
+            gone = &mut exited => gone,
+            () = self.client.closed() => {
+                // A process that ends takes its connection along first.
+                let soon = Duration::from_secs(1);
+                tokio::time::timeout(soon, exited).await.unwrap_or(Gone::Disconnected)
+            }
+            () = self.hung.cancelled() => Gone::Hung,
+        }
+    }
+
+    /// Closes the page with its unload handlers run, so that the meeting learns
+    /// of the leave, then the browser; what has not ended after `grace` is
+    /// killed. On return no process and no file of it is left.
+    pub async fn close(self, grace: Duration) {
+        let deadline = Instant::now() + grace;
+        self.page.close(grace / 2).await;
+        let ended = async {
+            self.client.send(None, &CloseParams::default()).await;
+            self.process.exited().await
+        };
+        if tokio::time::timeout_at(deadline, ended).await.is_err() {
+            self.process.signal(Signal::TERM);
+            if tokio::time::timeout(TERM_PATIENCE, self.process.exited()).await.is_err() {
+                self.process.signal(Signal::KILL);
+            }
+        }
+        self.process.cleared().await;
+    }
+}
+
+/// Starts the process on its surface, as `user` if there is to be one.
+fn start(
+    program: &Path,
+    launch: &Launch,
+    home: &Home,
+    user: Option<User>,
+) -> Result<(Process, oneshot::Receiver<String>), BrowserError> {
+    if let Some(user) = user {
+        user.check_reach(program)?;
+        if let Surface::Screen { wayland_socket, pulse_socket, .. } = &launch.surface {
+            for socket in [wayland_socket, pulse_socket] {
+                user.give(socket)?;
+                user.check_reach(socket)?;
+            }
+        }
+        if let Some((picture, sound)) = &launch.capture_files {
+            user.check_reach(picture)?;
+            user.check_reach(sound)?;
+        }
+    }
+    let flags = flags::flags(&flags::Inputs {
+        options: &launch.options,
+        surface: &launch.surface,
+        profile: &home.profile,
+        capture: launch.capture_files.as_ref().or(home.capture.as_ref()),
+        small_shm: home::small_shm(),
+    });
+    Process::spawn(program, &flags, &launch.surface, home.clone(), user)
+}
+
+/// Connects, checks the version and takes hold of the page.
+async fn open(address: &str) -> Result<(Client, Page, String), BrowserError> {
+    let shared = Shared::default();
+    let (told, events) = mpsc::channel(EVENT_QUEUE);
+    let (progress, load) = watch::channel(load::Load::default());
+    let watcher = Watcher::new(shared.clone(), told, progress);
+    let client = Client::connect(address, watcher)
+        .await
+        .map_err(|e| BrowserError::Connect(redact::line(&e.to_string())))?;
+    let version = client.call(None, GetVersionParams::default(), START_TIMEOUT).await?.product;
+    if program::major(&version).is_some_and(|major| major < program::OLDEST) {
+        return Err(BrowserError::TooOld { found: version, oldest: program::OLDEST });
+    }
+    let target = first_page(&client).await?;
+    let page = Page::attach(client.clone(), target, shared, load, events).await?;
+    // From here on other pages are told of, and closed.
+    client.call(None, SetDiscoverTargetsParams::new(true), START_TIMEOUT).await?;
+    let deny = SetDownloadBehaviorParams::new(SetDownloadBehaviorBehavior::Deny);
+    client.call(None, deny, START_TIMEOUT).await?;
+    Ok((client, page, version))
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Targets {
+    target_infos: Vec<Target>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Target {
+    target_id: String,
+    #[serde(rename = "type")]
+    kind: String,
+}
+
+/// The page of the first window, which may open after the port does.
+async fn first_page(client: &Client) -> Result<String, CallError> {
+    loop {
+        let asked = GetTargetsParams::default();
+        let targets: Targets = client.call_as(None, asked, START_TIMEOUT).await?;
+        if let Some(page) = targets.target_infos.into_iter().find(|target| target.kind == "page") {
+            return Ok(page.target_id);
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Asks the browser process for a sign of life until it ends or gives none.
+async fn heartbeat(client: Client, hung: CancellationToken) {
+    let mut missed = 0;
+    while missed < 2 {
+        tokio::select! {
+            () = client.closed() => return,
+            () = tokio::time::sleep(HEARTBEAT) => {}
+        }
+        match client.call(None, GetVersionParams::default(), HEARTBEAT_TIMEOUT).await {
+            Err(CallError::TimedOut { .. }) => missed += 1,
+            Err(CallError::Closed { .. }) => return,
+            _ => missed = 0,
+        }
+    }
+    hung.cancel();
+}

@@ -1,0 +1,236 @@
+//! A small client of the Chrome DevTools Protocol.
+//!
+//! `chromiumoxide` gives the websocket and the typed commands
+//! (<https://chromedevtools.github.io/devtools-protocol/>). Its own handler is
+//! not used: it waits for ever on a closed socket, panics on a target that
+//! closes early, cannot reach cross-site frames and keeps the costly Network
+//! domain on. One task owns the socket, so whatever the [`Watcher`] orders in
+//! answer to an event (a dialog, a pop-up) is the next thing sent.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use chromiumoxide::cdp::browser_protocol::target::SessionId;
+use chromiumoxide::error::CdpError;
+use chromiumoxide::types::{CallId, EventMessage, Message, MethodId};
+use chromiumoxide::{Command, Connection};
+use futures::StreamExt;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use super::watcher::Watcher;
+
+/// A flat session: one attached target.
+pub(super) type Session = String;
+
+/// Calls waiting to be put on the socket; a full queue makes callers wait.
+const QUEUE: usize = 64;
+
+/// Above this many unanswered calls, those whose caller gave up are forgotten.
+const PRUNE_ABOVE: usize = 256;
+
+/// Why a call got no usable answer.
+#[derive(Debug, thiserror::Error)]
+pub enum CallError {
+    /// Nothing came back in time: the page or the browser hangs.
+    #[error("{method} got no answer within {after:?}")]
+    TimedOut {
+        /// The protocol method.
+        method: String,
+        /// How long was waited.
+        after: Duration,
+    },
+    /// The connection has ended.
+    #[error("{method}: the connection to the browser has ended")]
+    Closed {
+        /// The protocol method.
+        method: String,
+    },
+    /// The browser refused.
+    #[error("{method} was refused: {message}")]
+    Refused {
+        /// The protocol method.
+        method: String,
+        /// The browser's words.
+        message: String,
+    },
+    /// The answer has another shape than this client knows.
+    #[error("{method} was answered in an unknown form: {source}")]
+    Form {
+        /// The protocol method.
+        method: String,
+        /// What did not fit.
+        source: serde_json::Error,
+    },
+}
+
+/// An event as it came, not yet of any type: a value unknown to this crate then
+/// costs at most that one event, and only if somebody wants it.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Event {
+    /// For example `Page.lifecycleEvent`.
+    pub(super) method: MethodId,
+    /// The attached target it came from; none for the browser itself.
+    #[serde(rename = "sessionId")]
+    pub(super) session: Option<Session>,
+    /// The event's own object.
+    #[serde(default)]
+    pub(super) params: Value,
+}
+
+impl chromiumoxide::Method for Event {
+    fn identifier(&self) -> MethodId {
+        self.method.clone()
+    }
+}
+
+impl EventMessage for Event {
+    fn session_id(&self) -> Option<&str> {
+        self.session.as_deref()
+    }
+}
+
+/// A command on its way to the browser.
+#[derive(Debug)]
+pub(super) struct Order {
+    /// The attached target it is for; none for the browser itself.
+    pub(super) session: Option<Session>,
+    /// For example `Page.navigate`.
+    pub(super) method: MethodId,
+    /// The command's own object.
+    pub(super) params: Value,
+}
+
+impl Order {
+    pub(super) fn new<C: Command>(session: Option<&str>, command: &C) -> Self {
+        Self {
+            session: session.map(str::to_string),
+            method: command.identifier(),
+            // Generated parameter types are plain structs; they always serialise.
+            params: serde_json::to_value(command).unwrap_or_default(),
+        }
+    }
+}
+
+type Answer = Result<Value, String>;
+
+/// A handle to the task that owns the socket; the connection ends with the last one.
+#[derive(Clone, Debug)]
+pub(super) struct Client {
+    calls: mpsc::Sender<(Order, Option<oneshot::Sender<Answer>>)>,
+    closed: CancellationToken,
+}
+
+impl Client {
+    /// Connects to `url` (`ws://127.0.0.1:…`); `watcher` hears every event.
+    pub(super) async fn connect(url: &str, watcher: Watcher) -> Result<Self, CdpError> {
+        let connection = Connection::<Event>::connect(url).await?;
+        let (calls, queue) = mpsc::channel(QUEUE);
+        let closed = CancellationToken::new();
+        let client = Self { calls, closed: closed.clone() };
+        tokio::spawn(async move {
+            drive(connection, queue, watcher).await;
+            closed.cancel();
+        });
+        Ok(client)
+    }
+
+    /// Resolves when the connection has ended. Cancel safe.
+    pub(super) async fn closed(&self) {
+        self.closed.cancelled().await;
+    }
+
+    /// Sends `command` and returns its answer as the type the protocol gives it.
+    pub(super) async fn call<C: Command>(
+        &self,
+        session: Option<&str>,
+        command: C,
+        timeout: Duration,
+    ) -> Result<C::Response, CallError> {
+        self.call_as(session, command, timeout).await
+    }
+
+    /// Sends `command` and reads its answer as a `T` of the caller's choice.
+    pub(super) async fn call_as<T: DeserializeOwned>(
+        &self,
+        session: Option<&str>,
+        command: impl Command,
+        timeout: Duration,
+    ) -> Result<T, CallError> {
+        let order = Order::new(session, &command);
+        let method = order.method.to_string();
+        let (sender, answer) = oneshot::channel();
+        let exchange = async {
+            self.calls.send((order, Some(sender))).await.ok()?;
+            answer.await.ok()
+        };
+        let value = match tokio::time::timeout(timeout, exchange).await {
+            Err(_) => return Err(CallError::TimedOut { method, after: timeout }),
+            Ok(None) => return Err(CallError::Closed { method }),
+            Ok(Some(Err(message))) => return Err(CallError::Refused { method, message }),
+            Ok(Some(Ok(value))) => value,
+        };
+        serde_json::from_value(value).map_err(|source| CallError::Form { method, source })
+    }
+
+    /// Sends `command` without waiting for its answer.
+    pub(super) async fn send(&self, session: Option<&str>, command: &impl Command) {
+        let _ = self.calls.send((Order::new(session, command), None)).await;
+    }
+}
+
+/// Owns the socket until it ends or nobody is left to call.
+async fn drive(
+    mut connection: Connection<Event>,
+    mut queue: mpsc::Receiver<(Order, Option<oneshot::Sender<Answer>>)>,
+    mut watcher: Watcher,
+) {
+    let mut waiting: HashMap<CallId, oneshot::Sender<Answer>> = HashMap::new();
+    loop {
+        tokio::select! {
+            call = queue.recv() => {
+                let Some((order, answer)) = call else { return };
+                let id = submit(&mut connection, order);
+                if let (Some(id), Some(answer)) = (id, answer) {
+                    if waiting.len() >= PRUNE_ABOVE {
+                        waiting.retain(|_, answer| !answer.is_closed());
+                    }
+                    waiting.insert(id, answer);
+                }
+            }
+            message = connection.next() => match message {
+                Some(Ok(Message::Response(response))) => {
+                    if let Some(answer) = waiting.remove(&response.id) {
+                        let result = match response.error {
+                            Some(error) => Err(error.message),
+                            None => Ok(response.result.unwrap_or_default()),
+                        };
+                        let _ = answer.send(result);
+                    }
+                }
+                Some(Ok(Message::Event(event))) => {
+                    for order in watcher.on_event(&event) {
+                        submit(&mut connection, order);
+                    }
+                }
+                // The text may hold anything the page said: it is not logged.
+                Some(Err(CdpError::InvalidMessage(..))) => {
+                    tracing::debug!("the browser sent a message that is no protocol message");
+                }
+                Some(Err(error)) => {
+                    tracing::debug!(%error, "connection to the browser failed");
+                    return;
+                }
+                None => return,
+            },
+        }
+    }
+}
+
+/// Queues `order` on the socket; it goes out when the connection is next polled.
+fn submit(connection: &mut Connection<Event>, order: Order) -> Option<CallId> {
+    connection.submit_command(order.method, order.session.map(SessionId::from), order.params).ok()
+}
