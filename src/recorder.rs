@@ -1,1 +1,121 @@
-//! (being written)
+//! One recording, from its spec to the finished file.
+//!
+//! Called by the `record` command in its own process and by the `recorder`
+//! command, which the service starts once per recording. Knows no storage, no
+//! database, no HTTP and no credential but the meeting URL's own.
+//!
+//! [`record`] reads as the story: open the studio (encoder, screen, speaker),
+//! attend the meeting (browser, join, stay), finish the file.
+
+pub mod control;
+mod error;
+pub mod journal;
+mod meeting;
+pub mod place;
+mod studio;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+
+use self::control::Control;
+pub use self::error::RecordError;
+use self::journal::Journal;
+use self::place::Output;
+use self::studio::Studio;
+use crate::clock::Mono;
+use crate::job::{Event, RecordingSpec, Stats, StopReason, Summary};
+
+/// Everything [`record`] needs to be told.
+pub struct Order {
+    /// What to record, and how.
+    pub spec: RecordingSpec,
+    /// Where the file goes.
+    pub output: Output,
+    /// Where events go.
+    pub journal: Journal,
+    /// Stop and abort, from the terminal or the control socket.
+    pub controls: mpsc::Receiver<Control>,
+    /// The newest counters, for whoever asks for them.
+    pub stats: watch::Sender<Stats>,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The finished file. A recording that failed half-way has one too.
+    pub file: Option<(PathBuf, Summary)>,
+    /// The part file, where there is footage that could not be finished.
+    pub part: Option<PathBuf>,
+    /// How it ended.
+    pub end: Result<StopReason, RecordError>,
+}
+
+/// The end of the attendance: why, and the last instant that belongs in the file.
+#[derive(Debug)]
+struct End {
+    reason: Result<StopReason, RecordError>,
+    at: Mono,
+}
+
+/// Records one meeting.
+///
+/// Ends by a [`Control`], at the maximum duration, when the page says that the
+/// meeting is over, or when browser, encoder or disk fail for good. Whatever
+/// was recorded by then is finalised, also after a failure.
+pub async fn record(order: Order) -> Outcome {
+    let Order { spec, output, mut journal, controls, stats } = order;
+    journal.tell(Event::Started { pid: std::process::id() });
+
+    let mut studio = match Studio::open(&spec, &output) {
+        Ok(studio) => studio,
+        Err(error) => return failed(error, None, None, &mut journal),
+    };
+    let end = meeting::attend(&spec, &mut studio, controls, &stats, &mut journal).await;
+    let part = output.part();
+    let Some(t0) = studio.t0() else {
+        // Nothing was recorded: the empty part file would only look like something.
+        drop(studio);
+        let _ = std::fs::remove_file(&part);
+        let error = end.reason.err().unwrap_or(RecordError::StoppedBeforeJoin);
+        return failed(error, None, None, &mut journal);
+    };
+    if matches!(end.reason, Err(RecordError::Aborted)) {
+        drop(studio);
+        return failed(RecordError::Aborted, None, Some(part), &mut journal);
+    }
+    if let Ok(reason) = end.reason {
+        journal.tell(Event::Stopped { reason, at: end.at });
+    }
+    match studio.finish(&output.path(t0.epoch_ms)).await {
+        Ok(summary) => {
+            let file = Some((output.path(t0.epoch_ms), summary.clone()));
+            match end.reason {
+                Ok(reason) => {
+                    journal.tell(Event::Finished(summary));
+                    Outcome { file, part: None, end: Ok(reason) }
+                }
+                Err(error) => failed(error, file, None, &mut journal),
+            }
+        }
+        Err(error) => failed(end.reason.err().unwrap_or(error), None, Some(part), &mut journal),
+    }
+}
+
+fn failed(
+    error: RecordError,
+    file: Option<(PathBuf, Summary)>,
+    part: Option<PathBuf>,
+    journal: &mut Journal,
+) -> Outcome {
+    journal.tell(Event::Failed {
+        kind: error.kind(),
+        message: error.to_string(),
+        file: file.as_ref().map(|(_, summary)| summary.clone()),
+    });
+    Outcome { file, part, end: Err(error) }
+}
+
+/// How long a page may take to leave the room when it is closed.
+const LEAVE_GRACE: Duration = Duration::from_secs(2);

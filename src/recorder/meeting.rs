@@ -1,0 +1,399 @@
+//! The attendance: a browser enters the meeting, stays, and leaves.
+//!
+//! Browsers may die and pages may crash; the recording goes on and the next
+//! browser enters again. What ends it is decided here and nowhere else.
+
+mod voices;
+
+use std::future::pending;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Interval, MissedTickBehavior, interval, sleep};
+
+use super::control::Control;
+use super::error::RecordError;
+use super::journal::Journal;
+use super::studio::Studio;
+use super::{End, LEAVE_GRACE};
+use crate::browser::{Browser, EvaluateError, Gone, Launch, PageEvent, Surface};
+use crate::clock::Mono;
+use crate::job::{Event, RecordingSpec, Stats, StopReason};
+use crate::room::{self, JoinWatch, Reading, Verdict};
+
+/// How often the page is asked who is there.
+const READ_EVERY: Duration = Duration::from_millis(250);
+
+/// A page that does not answer for this long gives no reading.
+const READ_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Browsers a recording may use up before it gives up.
+const MOST_BROWSERS: u32 = 10;
+
+/// Crashes of the page that one browser is given.
+const MOST_CRASHES: u32 = 5;
+
+/// Between two attempts, so that a page that fails at once is not hammered.
+const RETRY_PAUSE: Duration = Duration::from_secs(1);
+
+/// Enters the meeting and stays until it ends.
+pub(super) async fn attend(
+    spec: &RecordingSpec,
+    studio: &mut Studio,
+    controls: mpsc::Receiver<Control>,
+    stats: &watch::Sender<Stats>,
+    journal: &mut Journal,
+) -> End {
+    let mut every_second = interval(Duration::from_secs(1));
+    every_second.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    let mut attendance = Attendance {
+        spec,
+        studio,
+        controls,
+        stats,
+        journal,
+        every_second,
+        begun: None,
+        grown: None,
+        peers: None,
+        crashes: 0,
+        page_events: None,
+    };
+    let mut last_words = String::new();
+    for number in 1..=MOST_BROWSERS {
+        match attendance.visit().await {
+            Left::End(end) => return end,
+            Left::Lost(why) if attendance.begun.is_none() => {
+                return End::failed(RecordError::Browser(why));
+            }
+            Left::Lost(why) => {
+                attendance.journal.notice(format!("{why}; starting browser {}", number + 1));
+                last_words = why;
+            }
+        }
+    }
+    End::failed(RecordError::Browser(format!(
+        "{last_words}; {MOST_BROWSERS} browsers were used up"
+    )))
+}
+
+impl End {
+    fn failed(error: RecordError) -> Self {
+        Self { reason: Err(error), at: Mono::now() }
+    }
+
+    fn stopped(reason: StopReason) -> Self {
+        Self { reason: Ok(reason), at: Mono::now() }
+    }
+}
+
+/// How one browser's visit ended.
+enum Left {
+    /// The recording is over.
+    End(End),
+    /// The browser is gone or useless; another may go on.
+    Lost(String),
+}
+
+/// What can come between while something else is awaited.
+enum Interruption {
+    /// The recording is over.
+    End(End),
+    /// The page is lost, the browser lives.
+    Crashed(String),
+    /// The browser is lost.
+    Gone(String),
+}
+
+impl From<Interruption> for Left {
+    fn from(interruption: Interruption) -> Self {
+        match interruption {
+            Interruption::End(end) => Self::End(end),
+            Interruption::Crashed(why) | Interruption::Gone(why) => Self::Lost(why),
+        }
+    }
+}
+
+struct Attendance<'a> {
+    spec: &'a RecordingSpec,
+    studio: &'a mut Studio,
+    controls: mpsc::Receiver<Control>,
+    stats: &'a watch::Sender<Stats>,
+    journal: &'a mut Journal,
+    every_second: Interval,
+    /// When recording was told to begin; it begins once.
+    begun: Option<Mono>,
+    /// Frames in the file when it last grew, and when that was.
+    grown: Option<(u64, Mono)>,
+    /// The last count told, so that only changes are.
+    peers: Option<u32>,
+    /// Of the page, in the browser that is visiting.
+    crashes: u32,
+    /// Of the browser that is visiting.
+    page_events: Option<mpsc::Receiver<PageEvent>>,
+}
+
+async fn gone(browser: Option<&Browser>) -> Gone {
+    match browser {
+        Some(browser) => browser.gone().await,
+        None => pending().await,
+    }
+}
+
+/// The loss of a browser in words.
+fn lost(gone: &Gone) -> String {
+    match gone {
+        Gone::Exited { status, .. } => format!("the browser ended by itself ({status})"),
+        Gone::Disconnected => "the connection to the browser ended".into(),
+        Gone::Hung => "the browser hangs".into(),
+    }
+}
+
+async fn next(events: &mut Option<mpsc::Receiver<PageEvent>>) -> Option<PageEvent> {
+    match events {
+        Some(events) => events.recv().await,
+        None => pending().await,
+    }
+}
+
+impl Attendance<'_> {
+    /// One browser's visit: started, into the meeting, until something ends it,
+    /// out of the meeting again.
+    async fn visit(&mut self) -> Left {
+        let launch = Launch {
+            options: self.spec.browser.clone(),
+            surface: Surface::Screen {
+                wayland_socket: self.studio.wayland_socket().to_path_buf(),
+                pulse_socket: self.studio.pulse_socket().to_path_buf(),
+                width: self.spec.resolution.width(),
+                height: self.spec.resolution.height(),
+            },
+            runtime_dir: self.studio.runtime_dir().to_path_buf(),
+            capture_files: None,
+        };
+        let browser = match self.or_interrupted(None, Browser::launch(launch)).await {
+            Ok(Ok(browser)) => browser,
+            Ok(Err(error)) => return Left::Lost(error.to_string()),
+            Err(interruption) => return interruption.into(),
+        };
+        self.journal.tell(Event::Browser {
+            pid: browser.pid(),
+            start_ticks: browser.start_ticks(),
+            version: browser.version().to_owned(),
+        });
+        self.page_events = browser.page().events();
+        self.crashes = 0;
+        let left = self.attend_with(&browser).await;
+        self.page_events = None;
+        if let Left::End(end) = &left {
+            // Before the page leaves the room: its farewell is not in the file.
+            self.studio.stop(end.at);
+        }
+        browser.close(LEAVE_GRACE).await;
+        left
+    }
+
+    /// Enters and stays; enters again when only the page was lost.
+    async fn attend_with(&mut self, browser: &Browser) -> Left {
+        if let Err(error) = browser.page().install(room::install_script()).await {
+            return Left::Lost(format!("the page could not be prepared: {error}"));
+        }
+        loop {
+            let left = match self.enter(browser).await {
+                Ok(watch) => self.stay(browser, watch).await,
+                Err(interruption) => interruption,
+            };
+            match left {
+                Interruption::End(end) => return Left::End(end),
+                Interruption::Gone(why) => return Left::Lost(why),
+                Interruption::Crashed(why) => {
+                    self.journal.notice(format!("{why}; loading it again"));
+                    self.crashes += 1;
+                    if self.crashes > MOST_CRASHES {
+                        return Left::Lost(format!("{why} {MOST_CRASHES} times"));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Loads the page until the meeting is joined, at most `join_reloads` times
+    /// more than once.
+    async fn enter(&mut self, browser: &Browser) -> Result<JoinWatch, Interruption> {
+        let mut why = String::new();
+        for reloads in 0..=self.spec.join_reloads {
+            if reloads > 0 {
+                self.journal.notice(format!("{why}; trying again ({reloads})"));
+                self.or_interrupted(Some(browser), sleep(RETRY_PAUSE)).await?;
+            }
+            match self.load_and_join(browser, reloads).await? {
+                Ok(watch) => return Ok(watch),
+                Err(reason) => why = reason,
+            }
+        }
+        let loads = self.spec.join_reloads + 1;
+        let times = if loads == 1 { "once".to_owned() } else { format!("{loads} times") };
+        Err(Interruption::End(End::failed(RecordError::NotJoined(format!(
+            "could not join the meeting, tried {times}: {why}"
+        )))))
+    }
+
+    /// One load of the page; the inner error says why it did not join.
+    async fn load_and_join(
+        &mut self,
+        browser: &Browser,
+        reloads: u32,
+    ) -> Result<Result<JoinWatch, String>, Interruption> {
+        let limit = self.spec.join_timeout();
+        let opened = Mono::now();
+        let goto = browser.page().goto(&self.spec.meeting_url, limit);
+        if let Err(error) = self.or_interrupted(Some(browser), goto).await? {
+            return Ok(Err(error.to_string()));
+        }
+        // One time-out covers the load and the joining.
+        let mut watch = JoinWatch::new(self.spec.join, opened, limit);
+        loop {
+            let reading = self.read(browser).await?;
+            match watch.feed(Mono::now(), reading.as_ref()) {
+                Verdict::Joined { how } => {
+                    self.joined(how.text(), reloads);
+                    self.check_size(browser).await?;
+                    return Ok(Ok(watch));
+                }
+                // Not reached before `Joined`, and no reason to wait either.
+                Verdict::Present { .. } => return Ok(Ok(watch)),
+                Verdict::Ended => return Ok(Err("the page says the meeting is over".into())),
+                Verdict::Expired => {
+                    return Ok(Err(format!(
+                        "the page loaded but did not join the meeting within {} s",
+                        limit.as_secs_f64()
+                    )));
+                }
+                Verdict::Waiting => {}
+            }
+            self.or_interrupted(Some(browser), sleep(READ_EVERY)).await?;
+        }
+    }
+
+    fn joined(&mut self, how: &str, reloads: u32) {
+        let at = Mono::now();
+        self.journal.tell(Event::Joined { how: how.to_owned(), at, reloads });
+        if self.begun.is_none() {
+            self.begun = Some(at);
+            self.studio.begin(at);
+        }
+    }
+
+    /// A page that is not laid out for the picture's size would be cut off.
+    async fn check_size(&mut self, browser: &Browser) -> Result<(), Interruption> {
+        let wanted = (self.spec.resolution.width(), self.spec.resolution.height());
+        let ask = browser.page().inner_size(READ_TIMEOUT);
+        if let Ok(found) = self.or_interrupted(Some(browser), ask).await?
+            && found != wanted
+        {
+            self.journal.notice(format!(
+                "the page is laid out for {}x{}, not for {}",
+                found.0, found.1, self.spec.resolution
+            ));
+        }
+        Ok(())
+    }
+
+    /// In the meeting: reads who is there until something ends the visit.
+    async fn stay(&mut self, browser: &Browser, mut watch: JoinWatch) -> Interruption {
+        loop {
+            let reading = match self.read(browser).await {
+                Ok(reading) => reading,
+                Err(interruption) => return interruption,
+            };
+            match watch.feed(Mono::now(), reading.as_ref()) {
+                Verdict::Ended => return Interruption::End(End::stopped(StopReason::RoomEnded)),
+                Verdict::Present { peers } => self.tell_peers(peers),
+                Verdict::Joined { .. } | Verdict::Waiting | Verdict::Expired => {}
+            }
+            if let Err(interruption) = self.or_interrupted(Some(browser), sleep(READ_EVERY)).await {
+                return interruption;
+            }
+        }
+    }
+
+    fn tell_peers(&mut self, count: Option<u32>) {
+        if count != self.peers {
+            self.peers = count;
+            self.journal.tell(Event::Peers { count });
+        }
+    }
+
+    /// Asks all frames of the page; a page that does not answer gives no reading.
+    async fn read(&mut self, browser: &Browser) -> Result<Option<Reading>, Interruption> {
+        let page = browser.page();
+        let ask = async {
+            let question = room::read_expression();
+            let main = page.evaluate::<Reading>(question, READ_TIMEOUT).await?;
+            let frames = page.evaluate_frames::<Reading>(question, READ_TIMEOUT).await;
+            Ok::<_, EvaluateError>(main.with_frames(&frames))
+        };
+        match self.or_interrupted(Some(browser), ask).await? {
+            Ok(reading) => Ok(Some(reading)),
+            Err(error) => {
+                tracing::debug!(%error, "no reading of the room");
+                Ok(None)
+            }
+        }
+    }
+
+    /// Awaits `work` unless something more important happens first.
+    async fn or_interrupted<T>(
+        &mut self,
+        browser: Option<&Browser>,
+        work: impl Future<Output = T>,
+    ) -> Result<T, Interruption> {
+        tokio::select! {
+            biased;
+            interruption = self.interruption(browser) => Err(interruption),
+            done = work => Ok(done),
+        }
+    }
+
+    /// The next thing that cannot wait; everything else is dealt with here.
+    async fn interruption(&mut self, browser: Option<&Browser>) -> Interruption {
+        loop {
+            tokio::select! {
+                Some(control) = self.controls.recv() => {
+                    return Interruption::End(match control {
+                        Control::Stop(reason) => End::stopped(reason),
+                        Control::Abort => End::failed(RecordError::Aborted),
+                    });
+                }
+                event = self.studio.encode_events.recv() => {
+                    if let Some(end) = self.encoder_says(event) {
+                        return Interruption::End(end);
+                    }
+                }
+                event = self.studio.screen_events.recv() => {
+                    if let Some(interruption) = self.screen_says(event) {
+                        return interruption;
+                    }
+                }
+                event = self.studio.speaker_events.recv() => {
+                    if let Some(interruption) = self.speaker_says(event) {
+                        return interruption;
+                    }
+                }
+                gone = gone(browser) => {
+                    return Interruption::Gone(lost(&gone));
+                }
+                Some(event) = next(&mut self.page_events) => {
+                    if let Some(interruption) = self.page_says(event) {
+                        return interruption;
+                    }
+                }
+                _ = self.every_second.tick() => {
+                    if let Some(interruption) = self.each_second() {
+                        return interruption;
+                    }
+                }
+            }
+        }
+    }
+}
