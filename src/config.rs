@@ -1,1 +1,278 @@
-//! (being written)
+//! The settings: one TOML file, then environment variables over it.
+//!
+//! `[recording] max_concurrent` in the file is
+//! `ROOMREEL_RECORDING__MAX_CONCURRENT` in the environment. `main` loads it and
+//! may put command-line options on top; `http::serve` and `node` read it.
+//! `config.example.toml` lists every setting, and a test holds it to this file.
+
+mod duration;
+mod environment;
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use figment::Figment;
+use figment::providers::{Format, Toml};
+use serde::{Deserialize, Serialize};
+
+pub(crate) use environment::is_setting;
+
+pub use duration::parse as parse_duration;
+
+use crate::job::{
+    BrowserOptions, DEFAULT_JOIN_TIMEOUT, DEFAULT_MAX_DURATION, JoinRule, Resolution, Video,
+};
+
+/// Every setting of `roomreel serve`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// The HTTP side.
+    pub server: Server,
+    /// Where things are kept.
+    pub data: Data,
+    /// What a recording is when its request does not say.
+    pub recording: Recording,
+    /// How Chromium is run.
+    pub browser: Browser,
+    /// The program started as `PROGRAM recorder --dir DIR`; this very binary
+    /// when absent. No setting of the file: it exists to be replaced in tests.
+    #[serde(skip)]
+    pub recorder_program: Option<PathBuf>,
+}
+
+/// `[server]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Server {
+    /// Address and port to listen on.
+    pub listen: SocketAddr,
+    /// Names that a `Host` header may carry besides the loopback names, as
+    /// `name` (any port) or `name:port`.
+    pub allowed_hosts: Vec<String>,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self { listen: SocketAddr::from(([127, 0, 0, 1], 8080)), allowed_hosts: Vec::new() }
+    }
+}
+
+/// `[data]`
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Data {
+    /// Directory of the recordings; created when missing.
+    pub dir: PathBuf,
+}
+
+impl Default for Data {
+    fn default() -> Self {
+        Self { dir: PathBuf::from("data") }
+    }
+}
+
+/// `[recording]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Recording {
+    /// Recorder processes at once; 0 means one for each core.
+    pub max_concurrent: usize,
+    /// What counts as joined.
+    pub join: JoinRule,
+    /// How long one load of the page may take to be joined.
+    #[serde(with = "duration")]
+    pub join_timeout: Duration,
+    /// How often the page is reloaded before giving up.
+    pub join_reloads: u32,
+    /// When a recording that nobody stops ends by itself.
+    #[serde(with = "duration")]
+    pub max_duration: Duration,
+    /// Size of the picture, as `WIDTHxHEIGHT`.
+    #[serde(with = "resolution")]
+    pub resolution: Resolution,
+    /// Frames per second, 10 to 60.
+    pub fps: u32,
+    /// x264 constant rate factor, 0 (best) to 51.
+    pub crf: u8,
+    /// How long a recorder that was told to stop may go on before it is ended
+    /// by a signal, and how long a shutdown waits for the files.
+    #[serde(with = "duration")]
+    pub stop_grace: Duration,
+}
+
+impl Default for Recording {
+    fn default() -> Self {
+        let video = Video::default();
+        Self {
+            max_concurrent: 0,
+            join: JoinRule::default(),
+            join_timeout: DEFAULT_JOIN_TIMEOUT,
+            join_reloads: 3,
+            max_duration: DEFAULT_MAX_DURATION,
+            resolution: Resolution::HD,
+            fps: video.fps,
+            crf: video.crf,
+            stop_grace: Duration::from_secs(30),
+        }
+    }
+}
+
+impl Recording {
+    /// How many recorder processes may run at once: `max_concurrent`, or the
+    /// number of cores.
+    pub fn slots(&self) -> usize {
+        match self.max_concurrent {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            n => n,
+        }
+    }
+}
+
+/// `[browser]`; becomes the [`BrowserOptions`] of every spec.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Browser {
+    /// The Chromium binary; looked for in the usual places when empty.
+    pub program: PathBuf,
+    /// Gives a page that insists on devices a black and silent camera.
+    pub fake_media: bool,
+    /// Lets WebRTC run between browsers of one machine without a network.
+    pub loopback_webrtc: bool,
+    /// Turns Chromium's sandbox off.
+    pub no_sandbox: bool,
+    /// Flags appended as they are.
+    pub extra_flags: Vec<String>,
+}
+
+impl Browser {
+    /// The same as a spec carries it.
+    pub fn options(&self) -> BrowserOptions {
+        BrowserOptions {
+            program: (!self.program.as_os_str().is_empty()).then(|| self.program.clone()),
+            fake_media: self.fake_media,
+            loopback_webrtc: self.loopback_webrtc,
+            no_sandbox: self.no_sandbox,
+            extra_flags: self.extra_flags.clone(),
+        }
+    }
+}
+
+/// Settings that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file given cannot be read.
+    #[error("cannot read the configuration {path}: {source}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file or a variable is malformed, or names a setting that does not exist.
+    #[error("bad configuration: {0}")]
+    Parse(String),
+    /// A setting has a value that cannot work.
+    #[error("bad configuration: {setting}: {problem}")]
+    Value {
+        /// Section and name, for example `recording.fps`.
+        setting: &'static str,
+        /// What is wrong and what would be right.
+        problem: String,
+    },
+}
+
+impl Config {
+    /// Reads the file, if one is given, then the variables of `env` that belong
+    /// to roomreel (`ROOMREEL_SECTION__KEY`), then checks the whole.
+    ///
+    /// `env` is usually [`std::env::vars_os`].
+    pub fn load(
+        path: Option<&Path>,
+        env: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> Result<Self, ConfigError> {
+        let mut figment = Figment::new();
+        if let Some(path) = path {
+            let text = std::fs::read_to_string(path)
+                .map_err(|source| ConfigError::Read { path: path.to_path_buf(), source })?;
+            figment = figment.merge(Toml::string(&text));
+        }
+        for variable in environment::overrides(env) {
+            figment = figment.merge(variable);
+        }
+        let config: Self = figment.extract().map_err(|e| ConfigError::Parse(describe(&e, path)))?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// Refuses values that parse but cannot work.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let bad = |setting, problem: &str| {
+            Err(ConfigError::Value { setting, problem: problem.to_owned() })
+        };
+        let recording = &self.recording;
+        if let Err(e) = (Video { fps: recording.fps, crf: recording.crf }).check() {
+            let setting = if e.field == "crf" { "recording.crf" } else { "recording.fps" };
+            return bad(setting, &e.problem);
+        }
+        if recording.join_timeout.is_zero() {
+            return bad("recording.join_timeout", "must be longer than zero, like \"30s\"");
+        }
+        if recording.max_duration < Duration::from_secs(1) {
+            return bad("recording.max_duration", "must be at least a second, like \"4h\"");
+        }
+        if recording.stop_grace.is_zero() {
+            return bad("recording.stop_grace", "must be longer than zero, like \"30s\"");
+        }
+        if self.data.dir.as_os_str().is_empty() {
+            return bad("data.dir", "must name a directory, like \"data\"");
+        }
+        let is_host = |host: &String| {
+            !host.is_empty()
+                && !host.contains(['/', '*', '@'])
+                && !host.contains(char::is_whitespace)
+        };
+        if !self.server.allowed_hosts.iter().all(is_host) {
+            return bad("server.allowed_hosts", "each must be a \"name\" or \"name:port\"");
+        }
+        Ok(())
+    }
+}
+
+/// One line for every mistake: what, at which setting, in which source.
+fn describe(error: &figment::Error, path: Option<&Path>) -> String {
+    let one = |e: figment::Error| {
+        let mut line = e.kind.to_string().replace('`', "");
+        if !e.path.is_empty() {
+            line = format!("{}: {line}", e.path.join("."));
+        }
+        match (e.metadata.as_ref().map(|m| m.name.as_ref()), path) {
+            (Some(name), _) if name.starts_with("environment") => format!("{line} (in {name})"),
+            (_, Some(path)) => format!("{line} (in {})", path.display()),
+            _ => line,
+        }
+    };
+    error.clone().into_iter().map(one).collect::<Vec<_>>().join("; ")
+}
+
+/// `1280x720` in a file, a checked [`Resolution`] here.
+mod resolution {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    use crate::job::Resolution;
+
+    pub(super) fn serialize<S: Serializer>(r: &Resolution, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(r)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Resolution, D::Error> {
+        String::deserialize(from)?
+            .parse()
+            .map_err(|e: crate::job::BadSpec| D::Error::custom(e.problem))
+    }
+}
+
+#[cfg(test)]
+mod tests;

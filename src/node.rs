@@ -1,1 +1,289 @@
-//! (being written)
+//! This machine: how many recordings it takes on, and the recorder processes
+//! behind them.
+//!
+//! `http` calls it. It writes every step of a recording to the store, and
+//! leaves what happens inside a recording to the recorder process. It knows no
+//! HTTP and no browser.
+
+mod control;
+mod journal;
+mod process;
+mod redact;
+mod supervisor;
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use chrono::Utc;
+use secrecy::SecretString;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use url::Url;
+
+use self::supervisor::Supervisor;
+use crate::config::{self, Config};
+use crate::job::{BrowserOptions, JoinRule, RecordingSpec, Resolution, State, StopReason, Video};
+use crate::store::{AdvanceError, Id, InsertError, Recording, Step, Store, Unavailable};
+
+/// What a caller wants recorded; what is absent follows the configuration.
+pub struct Wanted {
+    /// The room in the caller's system.
+    pub room_id: String,
+    /// The meeting URL as the caller wrote it, to be shown again.
+    pub meeting_url: SecretString,
+    /// The same, parsed.
+    pub page: Url,
+    /// Size of the picture.
+    pub resolution: Option<Resolution>,
+    /// Frames per second, checked by [`Video::check`].
+    pub fps: Option<u32>,
+    /// What counts as joined.
+    pub join: Option<JoinRule>,
+    /// When it ends by itself.
+    pub max_duration: Option<Duration>,
+}
+
+/// Why a recording was not started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The room is being recorded already.
+    #[error("the room is being recorded")]
+    RoomHeld,
+    /// Every slot is taken.
+    #[error("all {slots} recordings that this node takes at once are running")]
+    Full {
+        /// How many there are.
+        slots: usize,
+    },
+    /// The service is shutting down.
+    #[error("the service is shutting down")]
+    Closing,
+    /// Nothing is known about the recording afterwards.
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+}
+
+/// Why a recording was not stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum StopError {
+    /// There is no such recording, or it has ended already.
+    #[error("there is no recording to stop")]
+    NotActive,
+    /// Whether it stops is not known.
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+}
+
+/// The recordings of this machine. Clones are the same node.
+#[derive(Clone)]
+pub struct Node(Arc<Inner>);
+
+struct Inner {
+    store: Arc<dyn Store>,
+    /// Defaults of a spec, and the grace of a stop.
+    recording: config::Recording,
+    browser: BrowserOptions,
+    /// `<data>/recordings`, absolute.
+    dir: PathBuf,
+    /// What is run as a recorder.
+    program: PathBuf,
+    slots: Arc<Semaphore>,
+    live: Mutex<Live>,
+    /// One task for each recorder process.
+    tasks: TaskTracker,
+    /// Cancelled once the service shuts down.
+    closing: CancellationToken,
+}
+
+/// Who can be told to stop.
+#[derive(Default)]
+struct Live {
+    /// Nobody enters any more.
+    closed: bool,
+    stops: HashMap<Id, watch::Sender<Option<StopReason>>>,
+}
+
+/// A recording's place on this node, given back however its task ends.
+struct Seat {
+    node: Arc<Inner>,
+    id: Id,
+    _slot: OwnedSemaphorePermit,
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.node.live().stops.remove(&self.id);
+    }
+}
+
+impl Node {
+    /// A node that keeps its recordings under `config.data.dir`, which is
+    /// created if it is missing.
+    pub fn open(config: &Config, store: Arc<dyn Store>) -> std::io::Result<Self> {
+        let dir = config.data.dir.join("recordings");
+        process::private_dirs(&dir)?;
+        Ok(Self(Arc::new(Inner {
+            store,
+            recording: config.recording.clone(),
+            browser: config.browser.options(),
+            dir: dir.canonicalize()?,
+            program: config.recorder_program.clone().unwrap_or_else(process::this_program),
+            slots: Arc::new(Semaphore::new(config.recording.slots().min(Semaphore::MAX_PERMITS))),
+            live: Mutex::default(),
+            tasks: TaskTracker::new(),
+            closing: CancellationToken::new(),
+        })))
+    }
+
+    /// Accepts a recording and starts its recorder behind the caller's back;
+    /// what becomes of it is told by the store.
+    pub async fn start(&self, wanted: Wanted) -> Result<Recording, StartError> {
+        let node = Arc::clone(&self.0);
+        whole(async move { node.start(wanted).await }).await?
+    }
+
+    /// Asks a recording to stop. One that is stopping already stays so.
+    pub async fn stop(&self, id: Id) -> Result<Recording, StopError> {
+        let node = Arc::clone(&self.0);
+        whole(async move { node.stop(id).await }).await?
+    }
+
+    /// Asks whatever records the room to stop.
+    pub async fn stop_room(&self, room_id: &str) -> Result<Vec<Recording>, StopError> {
+        let holder = self.0.store.holder(room_id).await?.ok_or(StopError::NotActive)?;
+        Ok(vec![self.stop(holder.id).await?])
+    }
+
+    /// Takes nothing on any more, asks every recording to stop and waits for
+    /// the files, at most for the grace. A recorder that is not done by then
+    /// goes on without this process.
+    pub async fn shutdown(&self) {
+        let node = &self.0;
+        node.closing.cancel();
+        let ids: Vec<Id> = {
+            let mut live = node.live();
+            live.closed = true;
+            // Told before the store, so that one just being inserted hears it too.
+            live.stops.values().for_each(|stop| _ = stop.send_replace(Some(CLIENT)));
+            live.stops.keys().copied().collect()
+        };
+        if !ids.is_empty() {
+            tracing::info!(recordings = ids.len(), "waiting for recordings to finish");
+        }
+        for id in ids {
+            // One that has ended meanwhile needs no stop.
+            _ = self.stop(id).await;
+        }
+        node.tasks.close();
+        if tokio::time::timeout(node.recording.stop_grace, node.tasks.wait()).await.is_err() {
+            let left = node.tasks.len();
+            tracing::warn!(recordings = left, "leaving recorders that have not finished");
+        }
+    }
+}
+
+/// Why recordings end that are stopped from here.
+const CLIENT: StopReason = StopReason::ClientRequest;
+
+/// Runs `work` to its end even if the caller goes away, as an HTTP client may
+/// at any moment: a start or a stop is done whole or not at all.
+async fn whole<T: Send + 'static>(
+    work: impl Future<Output = T> + Send + 'static,
+) -> Result<T, Unavailable> {
+    tokio::spawn(work).await.map_err(|e| Unavailable(format!("a task was lost: {e}")))
+}
+
+impl Inner {
+    fn live(&self) -> MutexGuard<'_, Live> {
+        // No code can panic between two writes under this lock.
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn start(self: Arc<Self>, wanted: Wanted) -> Result<Recording, StartError> {
+        let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() else {
+            // That the room is taken is the better answer, if both are true.
+            let held = self.store.holder(&wanted.room_id).await?.is_some();
+            let slots = self.recording.slots();
+            return Err(if held { StartError::RoomHeld } else { StartError::Full { slots } });
+        };
+        let recording =
+            Recording::new(wanted.room_id.clone(), wanted.meeting_url.clone(), Utc::now());
+        let id = recording.id;
+        // In the list before it is in the store: whoever finds it there can stop it.
+        let (seat, stop) = self.enter(id, slot)?;
+        self.store.insert(recording.clone()).await.map_err(|e| match e {
+            InsertError::RoomHeld(_) => StartError::RoomHeld,
+            InsertError::Unavailable(e) => e.into(),
+        })?;
+        tracing::info!(%id, room_id = %wanted.room_id, "recording accepted");
+        let supervisor = Supervisor {
+            store: Arc::clone(&self.store),
+            id,
+            spec: self.spec(id, wanted),
+            dir: self.dir.join(id.to_string()),
+            program: self.program.clone(),
+            stop_grace: self.recording.stop_grace,
+            stop,
+            closing: self.closing.clone(),
+        };
+        self.tasks.spawn(async move {
+            supervisor.run().await;
+            drop(seat);
+        });
+        Ok(recording)
+    }
+
+    fn enter(
+        self: &Arc<Self>,
+        id: Id,
+        slot: OwnedSemaphorePermit,
+    ) -> Result<(Seat, watch::Receiver<Option<StopReason>>), StartError> {
+        let mut live = self.live();
+        if live.closed {
+            return Err(StartError::Closing);
+        }
+        let (sender, receiver) = watch::channel(None);
+        live.stops.insert(id, sender);
+        Ok((Seat { node: Arc::clone(self), id, _slot: slot }, receiver))
+    }
+
+    fn spec(&self, id: Id, wanted: Wanted) -> RecordingSpec {
+        let default = &self.recording;
+        RecordingSpec {
+            id: id.to_string(),
+            room_id: wanted.room_id,
+            meeting_url: wanted.page,
+            resolution: wanted.resolution.unwrap_or(default.resolution),
+            video: Video { fps: wanted.fps.unwrap_or(default.fps), crf: default.crf },
+            join: wanted.join.unwrap_or(default.join),
+            join_timeout_s: default.join_timeout.as_secs_f64(),
+            join_reloads: default.join_reloads,
+            max_duration_s: wanted.max_duration.unwrap_or(default.max_duration).as_secs_f64(),
+            browser: self.browser.clone(),
+        }
+    }
+
+    async fn stop(&self, id: Id) -> Result<Recording, StopError> {
+        let stopping = match self.store.advance(id, Step::Stop, Utc::now()).await {
+            Ok(recording) => recording,
+            Err(AdvanceError::Illegal(illegal)) if illegal.from == State::Stopping => {
+                return self.store.get(id).await?.ok_or(StopError::NotActive);
+            }
+            Err(AdvanceError::Illegal(_) | AdvanceError::NotFound) => {
+                return Err(StopError::NotActive);
+            }
+            Err(AdvanceError::Unavailable(e)) => return Err(e.into()),
+        };
+        tracing::info!(%id, room_id = %stopping.room_id, "stop asked for");
+        if let Some(stop) = self.live().stops.get(&id) {
+            stop.send_replace(Some(CLIENT));
+        }
+        Ok(stopping)
+    }
+}
+
+#[cfg(test)]
+mod tests;
