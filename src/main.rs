@@ -1,3 +1,28 @@
-//! The command line.
+//! The command line: what was asked, done, and told by the exit code.
 
-fn main() {}
+mod cli;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::cli::args::{Args, Command};
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    cli::logging::start(args.verbose);
+    let done = match args.command {
+        Command::Record(record) => cli::record::run(record),
+        Command::Serve(serve) => cli::serve::run(serve),
+        Command::Salvage(salvage) => cli::salvage::run(salvage),
+        Command::Demo(demo) => cli::demo::run(demo),
+        Command::Recorder(recorder) => cli::recorder::run(recorder),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(exit) => {
+            eprintln!("roomreel: {exit}");
+            exit.code()
+        }
+    }
+}

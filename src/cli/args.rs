@@ -1,0 +1,181 @@
+//! What can be asked on the command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+use roomreel::config::parse_duration;
+use roomreel::job::{JoinRule, Resolution};
+
+/// Records browser meetings: one MP4 of what a participant saw and heard.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100)]
+pub(crate) struct Args {
+    /// Show what the recorder does in detail
+    #[arg(long, short, global = true)]
+    pub(crate) verbose: bool,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Record one meeting page into a file
+    Record(Record),
+    /// Run the recording service: an HTTP API, one recorder process per recording
+    Serve(Serve),
+    /// Run the bundled demo room, with synthetic participants if wanted
+    Demo(Demo),
+    /// Make a finished file out of the part file of a recording that was killed
+    Salvage(Salvage),
+    /// One recording of the service; the spec comes on standard input
+    #[command(hide = true)]
+    Recorder(Recorder),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Record {
+    /// The page to record; it must land in the meeting by loading
+    pub(crate) meeting_url: String,
+    /// The MP4 to write; it grows beside it as NAME.part.mp4
+    #[arg(long, short)]
+    pub(crate) output: PathBuf,
+    /// Size of the picture: width 500-1920, height 480-1920, one side at most 1080, both even
+    #[arg(long, default_value = "1280x720")]
+    pub(crate) resolution: Resolution,
+    /// Frames per second, 10 to 60
+    #[arg(long, default_value_t = 30)]
+    pub(crate) fps: u32,
+    /// x264 constant rate factor, 0 (best) to 51
+    #[arg(long, default_value_t = 23)]
+    pub(crate) crf: u8,
+    /// End by itself after this much recording, like 30s, 5m or 1h30m
+    #[arg(long, value_parser = duration, default_value = "4h")]
+    pub(crate) duration: Duration,
+    /// The bot's name: put into the URL's `name` parameter
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// What counts as joined: auto, signal, media or load
+    #[arg(long, default_value = "load")]
+    pub(crate) join: JoinRule,
+    /// How long one load of the page may take to be joined
+    #[arg(long, value_parser = duration, default_value = "30s")]
+    pub(crate) join_timeout: Duration,
+    /// How often the page is loaded again before giving up
+    #[arg(long, default_value_t = 0)]
+    pub(crate) join_reloads: u32,
+    /// Write what happens to this file, one JSON event a line
+    #[arg(long)]
+    pub(crate) journal: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) browser: Browser,
+}
+
+/// How Chromium is run.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Browser {
+    /// The Chromium binary; looked for in the usual places otherwise
+    #[arg(long, env = "ROOMREEL_BROWSER")]
+    pub(crate) browser: Option<PathBuf>,
+    /// Give the page a black and silent camera and microphone
+    #[arg(long)]
+    pub(crate) fake_media: bool,
+    /// Let WebRTC run between browsers of this machine without a network
+    #[arg(long)]
+    pub(crate) loopback_webrtc: bool,
+    /// Turn Chromium's sandbox off; only for machines that cannot have one
+    #[arg(long)]
+    pub(crate) no_sandbox: bool,
+    /// A further flag for Chromium, as it is; repeatable
+    #[arg(long = "browser-flag", value_name = "FLAG", allow_hyphen_values = true)]
+    pub(crate) extra_flags: Vec<String>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Serve {
+    /// Address to listen on; loopback only while there are no tokens
+    #[arg(long)]
+    pub(crate) listen: Option<SocketAddr>,
+    /// Directory for recordings
+    #[arg(long)]
+    pub(crate) data: Option<PathBuf>,
+    /// Configuration file (TOML)
+    #[arg(long)]
+    pub(crate) config: Option<PathBuf>,
+    /// Also run the demo room on this address
+    #[arg(long, value_name = "ADDR:PORT", num_args = 0..=1, default_missing_value = "127.0.0.1:8090")]
+    pub(crate) demo: Option<SocketAddr>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Demo {
+    /// Address of the room's page
+    #[arg(long, default_value = "127.0.0.1:8090")]
+    pub(crate) listen: SocketAddr,
+    /// The room that the bots meet in
+    #[arg(long, default_value = "demo")]
+    pub(crate) room: String,
+    /// Synthetic participants, each a headless Chromium of its own
+    #[arg(long, default_value_t = 0)]
+    pub(crate) bots: usize,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Salvage {
+    /// The part file, NAME.part.mp4
+    pub(crate) part: PathBuf,
+    /// The MP4 to write; NAME.mp4 beside the part file otherwise
+    #[arg(long, short)]
+    pub(crate) output: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Recorder {
+    /// The recording's directory
+    #[arg(long)]
+    pub(crate) dir: PathBuf,
+}
+
+/// A length of time that is longer than nothing.
+fn duration(text: &str) -> Result<Duration, String> {
+    match parse_duration(text) {
+        Some(found) if !found.is_zero() => Ok(found),
+        Some(_) => Err("must be longer than nothing".into()),
+        None => Err("give a time like 30s, 5m or 1h30m, or a number of seconds".into()),
+    }
+}
+
+impl From<Browser> for roomreel::job::BrowserOptions {
+    fn from(args: Browser) -> Self {
+        Self {
+            program: args.browser,
+            fake_media: args.fake_media,
+            loopback_webrtc: args.loopback_webrtc,
+            no_sandbox: args.no_sandbox,
+            extra_flags: args.extra_flags,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn durations_are_read_as_people_write_them() {
+        assert_eq!(duration("30s"), Ok(Duration::from_secs(30)));
+        assert_eq!(duration("1h30m"), Ok(Duration::from_secs(5400)));
+        assert_eq!(duration("2.5"), Ok(Duration::from_millis(2500)));
+        assert!(duration("0").is_err());
+        assert!(duration("-3s").is_err());
+        assert!(duration("soon").is_err());
+    }
+}

@@ -1,0 +1,138 @@
+//! `roomreel record`: one recording in this process, watched by whoever typed it.
+
+use anyhow::anyhow;
+use roomreel::job::StopReason;
+use roomreel::job::{RecordingSpec, Video};
+use roomreel::recorder::control::Control;
+use roomreel::recorder::journal::Journal;
+use roomreel::recorder::place::Output;
+use roomreel::recorder::{Order, Outcome, record};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{mpsc, watch};
+use url::Url;
+
+use super::args::Record;
+use super::{Exit, progress, runtime};
+
+pub(crate) fn run(args: Record) -> Result<(), Exit> {
+    let output = Output::File(args.output.clone());
+    let journal_path = args.journal.clone();
+    let spec = spec(args)?;
+    output.check().map_err(|error| Exit::disk(anyhow!("cannot write {error}")))?;
+    let journal = |events| {
+        Journal::open(journal_path.as_deref(), Some(events))
+            .map_err(|error| Exit::disk(anyhow!("cannot write the journal: {error}")))
+    };
+
+    runtime()?.block_on(async {
+        let (events, watched) = mpsc::unbounded_channel();
+        let journal = journal(events)?;
+        let (control, controls) = mpsc::channel(4);
+        let (stats, _) = watch::channel(Default::default());
+        let signals = Signals::listen().map_err(Exit::failure)?;
+        let signals = tokio::spawn(signals.obey(control));
+        let showing = tokio::spawn(progress::show(watched));
+        let outcome = record(Order { spec, output, journal, controls, stats }).await;
+        signals.abort();
+        let _ = showing.await;
+        report(outcome)
+    })
+}
+
+fn spec(args: Record) -> Result<RecordingSpec, Exit> {
+    let mut meeting_url =
+        RecordingSpec::parse_meeting_url(&args.meeting_url).map_err(Exit::usage)?;
+    if let Some(name) = &args.name {
+        set_name(&mut meeting_url, name);
+    }
+    Ok(RecordingSpec {
+        id: String::new(),
+        room_id: String::new(),
+        meeting_url,
+        resolution: args.resolution,
+        video: Video { fps: args.fps, crf: args.crf }.check().map_err(Exit::usage)?,
+        join: args.join,
+        join_timeout_s: args.join_timeout.as_secs_f64(),
+        join_reloads: args.join_reloads,
+        max_duration_s: args.duration.as_secs_f64(),
+        browser: args.browser.into(),
+    })
+}
+
+/// Puts `name` where rooms in the style of the contract read it.
+fn set_name(url: &mut Url, name: &str) {
+    let others: Vec<(String, String)> = url
+        .query_pairs()
+        .filter(|(key, _)| key != "name")
+        .map(|(key, value)| (key.into_owned(), value.into_owned()))
+        .collect();
+    url.query_pairs_mut().clear().extend_pairs(others).append_pair("name", name);
+}
+
+/// Ctrl-C and SIGTERM, caught from before the browser starts.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+
+    /// The first signal stops the recording, the second aborts it.
+    async fn obey(mut self, control: mpsc::Sender<Control>) {
+        let mut asked = false;
+        loop {
+            tokio::select! {
+                _ = self.interrupt.recv() => {}
+                _ = self.terminate.recv() => {}
+            }
+            let what =
+                if asked { Control::Abort } else { Control::Stop(StopReason::ClientRequest) };
+            if !asked {
+                tracing::info!("finishing the file; press Ctrl-C again to leave it as it is");
+            }
+            asked = true;
+            if control.send(what).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+fn report(outcome: Outcome) -> Result<(), Exit> {
+    if let Some((path, summary)) = &outcome.file {
+        println!("{}", path.display());
+        eprintln!(
+            "{}x{}, {:.2} s, {} bytes; {} frames: {} painted, {} repeated ({} late), {} superseded",
+            summary.width,
+            summary.height,
+            summary.duration_s,
+            summary.bytes,
+            summary.stats.recorded,
+            summary.stats.painted,
+            summary.stats.repeated,
+            summary.stats.late,
+            summary.stats.superseded,
+        );
+    } else if let Some(part) = &outcome.part {
+        eprintln!("what was recorded is in {}", part.display());
+    }
+    outcome.end.map(|_| ()).map_err(Exit::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_replaces_the_one_in_the_url() {
+        let mut url = Url::parse("https://x.test/a?name=Old&auth_token=t%20t#f").unwrap();
+        set_name(&mut url, "New & Co");
+        assert_eq!(url.as_str(), "https://x.test/a?auth_token=t+t&name=New+%26+Co#f");
+    }
+}

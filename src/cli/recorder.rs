@@ -1,0 +1,65 @@
+//! `roomreel recorder`: one recording of the service, in a process of its own.
+//!
+//! The spec comes on standard input, because it carries the meeting's token and
+//! arguments can be read by anybody on the machine.
+
+use std::io::Read;
+
+use anyhow::{Context, anyhow};
+use roomreel::job::{RecordingSpec, StopReason};
+use roomreel::recorder::control::{self, Control};
+use roomreel::recorder::journal::{JOURNAL, Journal};
+use roomreel::recorder::place::{self, Lock, Output};
+use roomreel::recorder::{Order, record};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{mpsc, watch};
+
+use super::args::Recorder;
+use super::{Exit, runtime};
+
+/// Longest spec in bytes.
+const LONGEST_SPEC: u64 = 1 << 20;
+
+pub(crate) fn run(args: Recorder) -> Result<(), Exit> {
+    let spec = read_spec().map_err(Exit::usage)?;
+    let dir = args.dir;
+    place::create_private(&dir)
+        .with_context(|| format!("cannot make {}", dir.display()))
+        .map_err(Exit::disk)?;
+    let _lock = Lock::take(&dir).map_err(Exit::disk)?;
+    let journal = Journal::open(Some(&dir.join(JOURNAL)), None)
+        .context("cannot write the journal")
+        .map_err(Exit::disk)?;
+
+    runtime()?.block_on(async {
+        let (control, controls) = mpsc::channel(4);
+        let (stats, newest) = watch::channel(Default::default());
+        let listener =
+            control::bind(&dir).context("cannot make the control socket").map_err(Exit::disk)?;
+        tokio::spawn(control::serve(listener, control.clone(), newest));
+        tokio::spawn(obey_sigterm(control));
+        let output = Output::InDirectory { dir, room_id: spec.room_id.clone() };
+        let outcome = record(Order { spec, output, journal, controls, stats }).await;
+        outcome.end.map(|_| ()).map_err(Exit::from)
+    })
+}
+
+fn read_spec() -> anyhow::Result<RecordingSpec> {
+    let mut text = String::new();
+    std::io::stdin()
+        .take(LONGEST_SPEC)
+        .read_to_string(&mut text)
+        .context("cannot read the spec")?;
+    // serde's message may quote the value it stumbled over; only its place is told.
+    serde_json::from_str(&text)
+        .map_err(|e| anyhow!("the spec on standard input is wrong at column {}", e.column()))
+}
+
+async fn obey_sigterm(control: mpsc::Sender<Control>) {
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else { return };
+    while terminate.recv().await.is_some() {
+        if control.send(Control::Stop(StopReason::ClientRequest)).await.is_err() {
+            return;
+        }
+    }
+}

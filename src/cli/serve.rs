@@ -1,0 +1,37 @@
+//! `roomreel serve`: the recording service.
+
+use roomreel::config::Config;
+use roomreel::demo::{self, DemoConfig};
+use roomreel::http;
+use tokio_util::sync::CancellationToken;
+
+use super::args::Serve;
+use super::{Exit, runtime, shutdown_on_signal};
+
+pub(crate) fn run(args: Serve) -> Result<(), Exit> {
+    let mut config =
+        Config::load(args.config.as_deref(), std::env::vars_os()).map_err(Exit::usage)?;
+    if let Some(listen) = args.listen {
+        config.server.listen = listen;
+    }
+    if let Some(data) = args.data {
+        config.data.dir = data;
+    }
+    // The demo room's peers are browsers of this machine.
+    config.browser.loopback_webrtc |= args.demo.is_some();
+    runtime()?.block_on(async {
+        let shutdown = CancellationToken::new();
+        shutdown_on_signal(shutdown.clone()).map_err(Exit::failure)?;
+        if let Some(listen) = args.demo {
+            let room = DemoConfig { listen, ..DemoConfig::default() };
+            tokio::spawn(run_demo(room, shutdown.clone()));
+        }
+        http::serve(config, shutdown).await.map_err(Exit::failure)
+    })
+}
+
+async fn run_demo(room: DemoConfig, shutdown: CancellationToken) {
+    if let Err(error) = demo::run(room, shutdown).await {
+        tracing::error!(%error, "the demo room is closed");
+    }
+}
