@@ -1,4 +1,16 @@
 //! The one integration-test binary; a module a behaviour.
-#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, unreachable_pub)]
 
+mod api;
+mod browser;
+mod demo;
 mod fences;
+mod journal;
+mod meeting;
+mod record_ends;
+mod record_picture;
+mod record_refusals;
+mod record_sound;
+mod record_users;
+mod service;
+mod support;

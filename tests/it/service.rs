@@ -1,0 +1,197 @@
+//! The whole service with real recorders: rooms of the bundled demo, recorded by
+//! way of the API.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use roomreel::demo::Bots;
+use serde_json::{Value, json};
+
+use crate::support::judge::{boxes, decodes_silently, pictures, probe, sound};
+use crate::support::process::Running;
+use crate::support::roomreel::roomreel;
+use crate::support::{quiet, scratch, until};
+
+/// `roomreel serve --demo` on free ports.
+struct Service {
+    process: Running,
+    api: String,
+    demo: String,
+    data: tempfile::TempDir,
+}
+
+fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+impl Service {
+    fn start() -> Self {
+        let data = scratch();
+        let (api, demo) = (free_port(), free_port());
+        let process = Running::spawn(
+            roomreel()
+                .args(["serve", "--listen", &format!("127.0.0.1:{api}")])
+                .args(["--demo", &format!("127.0.0.1:{demo}"), "--data"])
+                .arg(data.path()),
+        );
+        let service = Self {
+            process,
+            api: format!("http://127.0.0.1:{api}"),
+            demo: format!("127.0.0.1:{demo}"),
+            data,
+        };
+        until("an answer of the service", Duration::from_secs(30), || {
+            curl(&["-sf", &format!("{}/health/live", service.api)]).map(|_| ())
+        });
+        service
+    }
+
+    fn post(&self, path: &str, body: &Value) -> Value {
+        let answer = curl(&[
+            "-s",
+            "-X",
+            "POST",
+            "-H",
+            "Content-Type: application/json",
+            "-d",
+            &body.to_string(),
+            &format!("{}{path}", self.api),
+        ]);
+        serde_json::from_str(&answer.unwrap()).unwrap()
+    }
+
+    fn get(&self, path: &str) -> Value {
+        serde_json::from_str(&curl(&["-s", &format!("{}{path}", self.api)]).unwrap()).unwrap()
+    }
+
+    fn recorder_link(&self, room: &str) -> String {
+        format!("http://{}/preview/{room}/__internal_recorder?skip_preview=true", self.demo)
+    }
+
+    fn start_recording(&self, room: &str, width: u32, height: u32) -> String {
+        let path = format!("/v2/recordings/room/{room}/start");
+        let body = json!({
+            "meeting_url": self.recorder_link(room),
+            "resolution": {"width": width, "height": height},
+        });
+        let recording = self.post(&path, &body);
+        assert_eq!(recording["status"], "starting", "{recording}");
+        recording["id"].as_str().unwrap().to_owned()
+    }
+
+    fn until(&self, id: &str, status: &str) -> Value {
+        until(&format!("recording {status}"), Duration::from_secs(90), || {
+            let recording = self.get(&format!("/v2/recordings/{id}"));
+            assert_ne!(recording["status"], "failed", "{recording}\n{}", self.process.stderr());
+            (recording["status"] == status).then_some(recording)
+        })
+    }
+
+    /// The finished file of a completed recording.
+    fn file(&self, recording: &Value) -> std::path::PathBuf {
+        let asset = &recording["recording_assets"][0];
+        assert_eq!(asset["type"], "room-composite", "{recording}");
+        let path = asset["path"].as_str().unwrap().strip_prefix("file://").unwrap();
+        assert_eq!(asset["size"], std::fs::metadata(path).unwrap().len());
+        path.into()
+    }
+}
+
+fn curl(args: &[&str]) -> Option<String> {
+    let done = Command::new("curl").args(args).output().unwrap();
+    done.status.success().then(|| String::from_utf8(done.stdout).unwrap())
+}
+
+/// Bots in `room`, on a runtime that lives as long as they do.
+fn bots(service: &Service, room: &str, count: usize) -> (tokio::runtime::Runtime, Bots) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let address = service.demo.parse().unwrap();
+    let bots = runtime.block_on(Bots::launch(address, room, count)).unwrap();
+    (runtime, bots)
+}
+
+#[track_caller]
+fn assert_shows_and_sounds(file: &Path, width: u32, height: u32) {
+    assert_eq!(decodes_silently(file), Ok(()));
+    assert!(boxes::is_fast_start(file));
+    let video = probe(file).video.unwrap();
+    assert_eq!((video.width, video.height), (width, height));
+    let heard = sound::dbfs(&sound::pcm(file));
+    assert!(heard > -50.0, "{heard} dBFS");
+    let frames = pictures::seen(file, "iw:ih:0:0", 64, 36);
+    let (first, last) = (&frames[frames.len() / 2].luma, &frames[frames.len() - 1].luma);
+    let changed = first.iter().zip(last).filter(|(a, b)| a.abs_diff(**b) > 8).count();
+    assert!(changed > 0, "nothing moves in {}", file.display());
+}
+
+#[test]
+fn a_room_with_four_people_is_recorded_by_the_api_in_both_sizes() {
+    let _quiet = quiet();
+    let service = Service::start();
+    let (runtime, bots) = bots(&service, "demo", 4);
+    for (width, height) in [(1280, 720), (1920, 1080)] {
+        let id = service.start_recording("demo", width, height);
+        let again = service.post(
+            "/v2/recordings/room/demo/start",
+            &json!({"meeting_url": service.recorder_link("demo")}),
+        );
+        assert_eq!(
+            (&again["code"], &again["message"]),
+            (&json!(409), &json!("beam already started"))
+        );
+        service.until(&id, "running");
+        std::thread::sleep(Duration::from_secs(5));
+        let page = service.post("/v2/recordings/room/demo/stop", &json!({}));
+        assert_eq!(page["data"][0]["id"], json!(id), "{page}");
+        let recording = service.until(&id, "completed");
+        assert_shows_and_sounds(&service.file(&recording), width, height);
+    }
+    let none = service.post("/v2/recordings/room/demo/stop", &json!({}));
+    assert_eq!((&none["code"], &none["message"]), (&json!(404), &json!("beam not found")));
+    runtime.block_on(bots.close());
+}
+
+#[test]
+fn two_rooms_are_recorded_at_the_same_time() {
+    let _quiet = quiet();
+    let service = Service::start();
+    let (one_runtime, one) = bots(&service, "one", 1);
+    let (two_runtime, two) = bots(&service, "two", 1);
+    let ids = ["one", "two"].map(|room| service.start_recording(room, 1280, 720));
+    for id in &ids {
+        service.until(id, "running");
+    }
+    std::thread::sleep(Duration::from_secs(5));
+    for room in ["one", "two"] {
+        service.post(&format!("/v2/recordings/room/{room}/stop"), &json!({}));
+    }
+    for id in &ids {
+        let recording = service.until(id, "completed");
+        assert_shows_and_sounds(&service.file(&recording), 1280, 720);
+    }
+    one_runtime.block_on(one.close());
+    two_runtime.block_on(two.close());
+}
+
+#[test]
+fn a_meeting_that_cannot_be_joined_fails_and_says_why() {
+    let _quiet = quiet();
+    let service = Service::start();
+    let path = "/v2/recordings/room/nowhere/start";
+    let link = format!("http://127.0.0.1:{}/?auth_token=s3cret", free_port());
+    let recording = service.post(path, &json!({"meeting_url": link}));
+    let id = recording["id"].as_str().unwrap().to_owned();
+    let failed = until("a failed recording", Duration::from_secs(90), || {
+        let recording = service.get(&format!("/v2/recordings/{id}"));
+        (recording["status"] == "failed").then_some(recording)
+    });
+    assert_eq!(failed["recording_assets"], Value::Null, "{failed}");
+    assert_eq!(failed["error"]["type"], "MAX_RETRIES_REACHED", "{failed}");
+    assert!(!service.process.stderr().contains("s3cret"), "{}", service.process.stderr());
+    // Nothing that looks like a recording is left behind.
+    let dir = service.data.path().join("recordings").join(&id);
+    let files = std::fs::read_dir(dir).unwrap().map(|e| e.unwrap().file_name());
+    let films: Vec<_> = files.filter(|name| name.to_string_lossy().ends_with(".mp4")).collect();
+    assert!(films.is_empty(), "{films:?}");
+}
