@@ -1,0 +1,110 @@
+"""Picture quality of each contestant's encoder settings on one and the same capture."""
+
+import json
+import resource
+import subprocess
+import tempfile
+from pathlib import Path
+
+from recorders import FPS, HEIGHT, LIVEKIT_CHROME, WIDTH, Failed, screen_and_browser
+
+SECONDS = 10
+
+SETTINGS = {
+    "roomreel": [
+        "-preset", "ultrafast", "-tune", "zerolatency", "-profile:v", "high", "-coder", "cabac",
+        "-8x8dct", "1", "-x264-params", "deblock=0,0:no-deblock=0", "-crf", "23", "-g", "60",
+        "-keyint_min", "60", "-sc_threshold", "0", "-threads", "1",
+    ],
+    "jibri": ["-preset", "ultrafast", "-profile:v", "main", "-level", "3.1", "-crf", "25"],
+    "livekit": [
+        "-preset", "veryfast", "-profile:v", "main", "-b:v", "3000k", "-maxrate", "3000k",
+        "-bufsize", "6000k",
+    ],
+}
+
+
+def vmaf_ffmpeg():
+    """An ffmpeg with libvmaf, which Debian's has not; None when there is none."""
+    try:
+        import imageio_ffmpeg
+    except ImportError:
+        return None
+    program = imageio_ffmpeg.get_ffmpeg_exe()
+    filters = subprocess.run([program, "-filters"], capture_output=True, text=True, check=False)
+    return program if " libvmaf " in filters.stdout else None
+
+
+def capture(server, work):
+    """Lossless pictures of the page."""
+    out = work / "lossless.mkv"
+    server.asked = {pair for pair in server.asked if pair[0] != "quality"}
+    with screen_and_browser("quality", LIVEKIT_CHROME, server, work) as (group, env, log):
+        grab = group.start(
+            ["ffmpeg", "-nostdin", "-y", "-v", "error", "-f", "x11grab", "-draw_mouse", "0",
+             "-framerate", FPS, "-video_size", f"{WIDTH}x{HEIGHT}", "-i", env["DISPLAY"],
+             "-t", SECONDS, "-fps_mode", "passthrough",
+             # Numbered frames: nothing may be dropped or repeated between here and the judge.
+             "-vf", f"setpts=N/{FPS}/TB,scale=out_color_matrix=bt709:out_range=tv,format=yuv420p",
+             "-c:v", "libx264", "-preset", "ultrafast", "-qp", "0", out],
+            log, env,
+        )
+        if grab.wait(SECONDS + 60) != 0:
+            raise Failed("no lossless capture")
+    return out
+
+
+def encode(source, settings, out):
+    """Encodes with Debian's x264; processor seconds a second of film."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run(
+        ["ffmpeg", "-nostdin", "-y", "-v", "error", "-i", source, "-an",
+         "-fps_mode", "passthrough", "-c:v", "libx264", *settings, out],
+        check=True,
+    )
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return (after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime) / SECONDS
+
+
+def decode_cost(source):
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run(["ffmpeg", "-nostdin", "-v", "error", "-i", source, "-f", "null", "-"], check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return (after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime) / SECONDS
+
+
+def vmaf(program, source, encoded):
+    """VMAF of `encoded` against `source`: mean, and what 5 % of the frames are below."""
+    with tempfile.TemporaryDirectory(prefix="bench-") as temp:
+        log = Path(temp) / "vmaf.json"
+        subprocess.run(
+            [program, "-nostdin", "-v", "error", "-i", encoded, "-i", source, "-lavfi",
+             f"[0:v]setpts=N/{FPS}/TB[a];[1:v]setpts=N/{FPS}/TB[b];"
+             f"[a][b]libvmaf=log_fmt=json:log_path={log}:n_threads=2", "-f", "null", "-"],
+            check=True,
+        )
+        report = json.loads(log.read_text())
+    frames = sorted(frame["metrics"]["vmaf"] for frame in report["frames"])
+    return report["pooled_metrics"]["vmaf"]["mean"], frames[len(frames) // 20]
+
+
+def quality(server, work, names):
+    """Per contestant: VMAF, bit rate and encoding cost of its settings."""
+    program = vmaf_ffmpeg()
+    if program is None:
+        raise Failed("no ffmpeg with libvmaf")
+    source = capture(server, work)
+    decoding = decode_cost(source)
+    results = {}
+    for name in names:
+        encoded = work / f"quality-{name}.mp4"
+        cost = encode(source, SETTINGS[name], encoded) - decoding
+        mean, low = vmaf(program, source, encoded)
+        results[name] = {
+            "vmaf": mean,
+            "vmaf_p5": low,
+            "vmaf_mbit_per_s": 8e-6 * encoded.stat().st_size / SECONDS,
+            "encode_cpu_percent": 100 * cost,
+        }
+    source.unlink()
+    return results
