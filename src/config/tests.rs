@@ -77,7 +77,7 @@ fn mistakes_are_named() {
         ("[recording]\nfps = \"fast\"", &[], &["recording.fps", "fast"]),
         ("[recording]\nfps = 5", &[], &["recording.fps", "10 to 60"]),
         ("[recording]\ncrf = 52", &[], &["recording.crf", "0 to 51"]),
-        ("[recording]\nmax_duration = \"4 hours\"", &[], &["recording.max_duration", "\"4h\""]),
+        ("[recording]\nmax_duration = \"four hours\"", &[], &["recording.max_duration", "\"4h\""]),
         ("[recording]\nstop_grace = 0", &[], &["recording.stop_grace", "\"30s\""]),
         ("[recording]\njoin_timeout = \"0s\"", &[], &["recording.join_timeout", "\"30s\""]),
         ("[data]\ndir = \"\"", &[], &["data.dir", "\"data\""]),
