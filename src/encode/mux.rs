@@ -5,7 +5,7 @@
 //! room for the final `moov`, then a `moof` + `mdat` pair for every half second.
 //! [`Muxer`] turns samples into those bytes and keeps the [`Index`]; [`Disk`]
 //! writes them on a thread of its own. [`finalise`] turns the part file into the
-//! final one, [`salvage`] does the same for a part file that a crash left behind.
+//! final one, [`salvage()`] does the same for a part file that a crash left behind.
 //!
 //! Called by `encode`; knows nothing of encoders, clocks or jobs.
 
@@ -113,7 +113,7 @@ pub enum MuxError {
         at: u64,
     },
     /// The part file is shorter than the index says: not all of it was written.
-    /// [`salvage`] saves what is there.
+    /// [`salvage()`] saves what is there.
     #[error("the part file ends at byte {have}, its index at {need}")]
     Short {
         /// Bytes in the file.
