@@ -11,7 +11,7 @@
 //! - [`browser`]: Chromium, and the only door to its DevTools protocol.
 //! - [`room`]: joined? who is here? ended?
 //! - [`recorder`]: one recording from spec to finished file. Start reading here.
-//! - [`node`], [`store`], [`http`], [`config`]: the service around it.
+//! - [`node`], [`store`], [`storage`], [`http`], [`config`]: the service around it.
 //! - [`demo`]: a small WebRTC room to meet in and to record.
 
 pub mod browser;
@@ -27,5 +27,6 @@ pub mod node;
 pub mod recorder;
 pub mod room;
 pub mod speaker;
+pub mod storage;
 pub mod store;
 pub mod timeline;

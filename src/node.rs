@@ -26,7 +26,9 @@ use url::Url;
 use self::supervisor::Supervisor;
 use crate::config::{self, Config};
 use crate::job::{BrowserOptions, JoinRule, RecordingSpec, Resolution, State, StopReason, Video};
-use crate::store::{AdvanceError, Id, InsertError, Recording, Step, Store, Unavailable};
+use crate::store::{
+    AdvanceError, Id, InsertError, Recording, Step, Store, Terms, Unavailable, WebhookTarget,
+};
 
 /// What a caller wants recorded; what is absent follows the configuration.
 pub struct Wanted {
@@ -44,6 +46,14 @@ pub struct Wanted {
     pub join: Option<JoinRule>,
     /// When it ends by itself.
     pub max_duration: Option<Duration>,
+    /// Sound alone.
+    pub audio_only: bool,
+    /// Name of the storage that the file goes to; the only one when absent.
+    pub destination: Option<String>,
+    /// Where this recording's events go instead of the configured endpoints.
+    pub webhook: Option<WebhookTarget>,
+    /// What the caller should know of what it will not get.
+    pub warnings: Vec<String>,
 }
 
 /// Why a recording was not started.
@@ -98,12 +108,21 @@ struct Inner {
     closing: CancellationToken,
 }
 
-/// Who can be told to stop.
+/// Who can be told something.
 #[derive(Default)]
 struct Live {
     /// Nobody enters any more.
     closed: bool,
-    stops: HashMap<Id, watch::Sender<Option<StopReason>>>,
+    orders: HashMap<Id, watch::Sender<Orders>>,
+}
+
+/// What a recorder is to do; its supervisor sees to it that it does.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Orders {
+    /// Why it is to stop, once it is.
+    stop: Option<StopReason>,
+    /// It is to take no frames for now.
+    paused: bool,
 }
 
 /// A recording's place on this node, given back however its task ends.
@@ -115,7 +134,7 @@ struct Seat {
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.node.live().stops.remove(&self.id);
+        self.node.live().orders.remove(&self.id);
     }
 }
 
@@ -157,6 +176,23 @@ impl Node {
         Ok(vec![self.stop(holder.id).await?])
     }
 
+    /// Leaves time out of the room's recording until it is resumed; one that is
+    /// paused already stays so.
+    pub async fn pause_room(&self, room_id: &str) -> Result<Recording, StopError> {
+        self.set_paused(room_id, true).await
+    }
+
+    /// Goes on recording the room; a recording that runs already stays so.
+    pub async fn resume_room(&self, room_id: &str) -> Result<Recording, StopError> {
+        self.set_paused(room_id, false).await
+    }
+
+    async fn set_paused(&self, room_id: &str, paused: bool) -> Result<Recording, StopError> {
+        let holder = self.0.store.holder(room_id).await?.ok_or(StopError::NotActive)?;
+        let node = Arc::clone(&self.0);
+        whole(async move { node.set_paused(holder.id, paused).await }).await?
+    }
+
     /// Takes nothing on any more, asks every recording to stop and waits for
     /// the files, at most for the grace. A recorder that is not done by then
     /// goes on without this process.
@@ -167,8 +203,8 @@ impl Node {
             let mut live = node.live();
             live.closed = true;
             // Told before the store, so that one just being inserted hears it too.
-            live.stops.values().for_each(|stop| _ = stop.send_replace(Some(CLIENT)));
-            live.stops.keys().copied().collect()
+            live.orders.values().for_each(|orders| orders.send_modify(|o| o.stop = Some(CLIENT)));
+            live.orders.keys().copied().collect()
         };
         if !ids.is_empty() {
             tracing::info!(recordings = ids.len(), "waiting for recordings to finish");
@@ -209,11 +245,14 @@ impl Inner {
             let slots = self.recording.slots();
             return Err(if held { StartError::RoomHeld } else { StartError::Full { slots } });
         };
-        let recording =
-            Recording::new(wanted.room_id.clone(), wanted.meeting_url.clone(), Utc::now());
+        let terms = self.terms(&wanted);
+        let mut recording =
+            Recording::new(wanted.room_id.clone(), wanted.meeting_url.clone(), terms, Utc::now());
+        recording.webhook = wanted.webhook.clone();
+        recording.warnings = wanted.warnings.clone();
         let id = recording.id;
         // In the list before it is in the store: whoever finds it there can stop it.
-        let (seat, stop) = self.enter(id, slot)?;
+        let (seat, orders) = self.enter(id, slot)?;
         self.store.insert(recording.clone()).await.map_err(|e| match e {
             InsertError::RoomHeld(_) => StartError::RoomHeld,
             InsertError::Unavailable(e) => e.into(),
@@ -222,11 +261,11 @@ impl Inner {
         let supervisor = Supervisor {
             store: Arc::clone(&self.store),
             id,
-            spec: self.spec(id, wanted),
+            spec: self.spec(&recording, wanted.page),
             dir: self.dir.join(id.to_string()),
             program: self.program.clone(),
             stop_grace: self.recording.stop_grace,
-            stop,
+            orders,
             closing: self.closing.clone(),
         };
         self.tasks.spawn(async move {
@@ -240,28 +279,40 @@ impl Inner {
         self: &Arc<Self>,
         id: Id,
         slot: OwnedSemaphorePermit,
-    ) -> Result<(Seat, watch::Receiver<Option<StopReason>>), StartError> {
+    ) -> Result<(Seat, watch::Receiver<Orders>), StartError> {
         let mut live = self.live();
         if live.closed {
             return Err(StartError::Closing);
         }
-        let (sender, receiver) = watch::channel(None);
-        live.stops.insert(id, sender);
+        let (sender, receiver) = watch::channel(Orders::default());
+        live.orders.insert(id, sender);
         Ok((Seat { node: Arc::clone(self), id, _slot: slot }, receiver))
     }
 
-    fn spec(&self, id: Id, wanted: Wanted) -> RecordingSpec {
+    fn terms(&self, wanted: &Wanted) -> Terms {
         let default = &self.recording;
-        RecordingSpec {
-            id: id.to_string(),
-            room_id: wanted.room_id,
-            meeting_url: wanted.page,
+        Terms {
             resolution: wanted.resolution.unwrap_or(default.resolution),
-            video: Video { fps: wanted.fps.unwrap_or(default.fps), crf: default.crf },
+            fps: wanted.fps.unwrap_or(default.fps),
             join: wanted.join.unwrap_or(default.join),
-            join_timeout_s: default.join_timeout.as_secs_f64(),
-            join_reloads: default.join_reloads,
             max_duration_s: wanted.max_duration.unwrap_or(default.max_duration).as_secs_f64(),
+            audio_only: wanted.audio_only,
+        }
+    }
+
+    fn spec(&self, recording: &Recording, page: Url) -> RecordingSpec {
+        let Terms { resolution, fps, join, max_duration_s, audio_only } = recording.terms;
+        RecordingSpec {
+            id: recording.id.to_string(),
+            room_id: recording.room_id.clone(),
+            meeting_url: page,
+            resolution,
+            video: Video { fps, crf: self.recording.crf },
+            audio_only,
+            join,
+            join_timeout_s: self.recording.join_timeout.as_secs_f64(),
+            join_reloads: self.recording.join_reloads,
+            max_duration_s,
             browser: self.browser.clone(),
         }
     }
@@ -278,10 +329,28 @@ impl Inner {
             Err(AdvanceError::Unavailable(e)) => return Err(e.into()),
         };
         tracing::info!(%id, room_id = %stopping.room_id, "stop asked for");
-        if let Some(stop) = self.live().stops.get(&id) {
-            stop.send_replace(Some(CLIENT));
-        }
+        self.order(id, |orders| orders.stop = Some(CLIENT));
         Ok(stopping)
+    }
+
+    async fn set_paused(&self, id: Id, paused: bool) -> Result<Recording, StopError> {
+        let step = if paused { Step::Pause } else { Step::Resume };
+        let recording = match self.store.advance(id, step, Utc::now()).await {
+            Ok(recording) => recording,
+            Err(AdvanceError::Illegal(_) | AdvanceError::NotFound) => {
+                return Err(StopError::NotActive);
+            }
+            Err(AdvanceError::Unavailable(e)) => return Err(e.into()),
+        };
+        tracing::info!(%id, room_id = %recording.room_id, paused, "pause or resume asked for");
+        self.order(id, |orders| orders.paused = paused);
+        Ok(recording)
+    }
+
+    fn order(&self, id: Id, change: impl FnOnce(&mut Orders)) {
+        if let Some(orders) = self.live().orders.get(&id) {
+            orders.send_modify(change);
+        }
     }
 }
 

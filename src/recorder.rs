@@ -25,7 +25,7 @@ use self::journal::Journal;
 use self::place::Output;
 use self::studio::Studio;
 use crate::clock::Mono;
-use crate::job::{Event, RecordingSpec, Stats, StopReason, Summary};
+use crate::job::{Event, RecordingSpec, Stats, StopReason, Summary, What};
 
 /// Everything [`record`] needs to be told.
 pub struct Order {
@@ -66,7 +66,12 @@ struct End {
 /// was recorded by then is finalised, also after a failure.
 pub async fn record(order: Order) -> Outcome {
     let Order { spec, output, mut journal, controls, stats } = order;
-    journal.tell(Event::Started { pid: std::process::id() });
+    let what = What {
+        room_id: spec.room_id.clone(),
+        resolution: spec.resolution,
+        audio_only: spec.audio_only,
+    };
+    journal.tell(Event::Started { pid: std::process::id(), what: Some(what) });
 
     let mut studio = match Studio::open(&spec, &output) {
         Ok(studio) => studio,
@@ -86,7 +91,8 @@ pub async fn record(order: Order) -> Outcome {
         return failed(RecordError::Aborted, None, Some(part), &mut journal);
     }
     if let Ok(reason) = end.reason {
-        journal.tell(Event::Stopped { reason, at: end.at });
+        let recorded_s = studio.stats().elapsed_s;
+        journal.tell(Event::Stopped { reason, at: end.at, recorded_s });
     }
     match studio.finish(&output.path(t0.epoch_ms)).await {
         Ok(summary) => {

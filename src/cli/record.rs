@@ -51,6 +51,7 @@ fn spec(args: Record) -> Result<RecordingSpec, Exit> {
         meeting_url,
         resolution: args.resolution,
         video: Video { fps: args.fps, crf: args.crf }.check().map_err(Exit::usage)?,
+        audio_only: false,
         join: args.join,
         join_timeout_s: args.join_timeout.as_secs_f64(),
         join_reloads: args.join_reloads,

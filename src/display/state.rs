@@ -7,6 +7,7 @@
 //! and their callbacks fire at every tick: nobody is made to wait.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use tokio::sync::mpsc::UnboundedSender;
 use wayland_protocols::wp::presentation_time::server::wp_presentation_feedback::{
@@ -58,6 +59,8 @@ pub(super) struct State {
     backlog: Backlog,
     /// Where pictures get their memory.
     pool: Pool,
+    /// The last picture handed over: browsers paint what is there already, too.
+    last: Option<Arc<Picture>>,
     pub(super) pulse: Pulse,
     /// The last serial used in an event.
     serial: u32,
@@ -85,6 +88,7 @@ impl State {
             superseded: 0,
             backlog: Backlog::default(),
             pool: Pool::new(width, height),
+            last: None,
             pulse,
             serial: 0,
             sink,
@@ -230,11 +234,24 @@ impl State {
     /// lets every client go on.
     pub(super) fn tick(&mut self, index: u64) {
         let at = self.grid.at(index);
-        let picture = self.fresh.take().and_then(|buffer| self.sample(&buffer));
+        let sampled = self.fresh.take().and_then(|buffer| self.sample(&buffer));
+        let picture = sampled.and_then(|picture| self.changed(picture));
         let superseded = std::mem::take(&mut self.superseded);
-        (self.sink)(Tick { at, index, picture: picture.map(Into::into), superseded });
+        (self.sink)(Tick { at, index, picture, superseded });
         self.fire(index, at);
         self.beat(at);
+    }
+
+    /// The picture, unless it is the last one again. A browser repaints what did
+    /// not change, and a busy one draws before the page has moved on; neither is
+    /// a new picture. The comparison ends at the first difference.
+    fn changed(&mut self, picture: Picture) -> Option<Arc<Picture>> {
+        if self.last.as_ref().is_some_and(|last| last.same_pixels(&picture)) {
+            return None;
+        }
+        let picture = Arc::new(picture);
+        self.last = Some(Arc::clone(&picture));
+        Some(picture)
     }
 
     /// Copies the pixels and gives the buffer back. Who made them unreadable is

@@ -226,6 +226,8 @@ impl Worker {
             late: counters.late,
             superseded: counters.superseded,
             audio_dbfs: self.level.dbfs(),
+            loudest_dbfs: 0.0,
+            uniform: false,
             bytes,
             // Filled in for whoever asks.
             backlog: 0,

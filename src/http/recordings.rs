@@ -132,6 +132,10 @@ impl StartBody {
                 fps: self.fps,
                 join,
                 max_duration: max_duration.map(Duration::from_secs_f64),
+                audio_only: false,
+                destination: None,
+                webhook: None,
+                warnings: Vec::new(),
             }),
             _ => Err(ApiError::invalid(wrong)),
         }

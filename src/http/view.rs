@@ -108,7 +108,7 @@ impl<'a> AssetView<'a> {
             status: "completed",
             path: &asset.path,
             size: asset.size,
-            duration: asset.duration,
+            duration: asset.duration(),
             created_at: Rfc3339(asset.created_at),
             thumbnails: None,
             metadata: Metadata { resolution: asset.resolution },

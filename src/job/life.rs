@@ -99,6 +99,22 @@ pub enum FailureKind {
     BeamStopped,
     /// Less than a second of picture.
     ShortRecordingError,
+    /// One colour and silence from beginning to end.
+    BlankRecordingError,
+}
+
+impl FailureKind {
+    /// The contract's name of it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::InternalError => "INTERNAL_ERROR",
+            Self::MaxRetriesReached => "MAX_RETRIES_REACHED",
+            Self::UploadError => "UPLOAD_ERROR",
+            Self::BeamStopped => "BEAM_STOPPED",
+            Self::ShortRecordingError => "SHORT_RECORDING_ERROR",
+            Self::BlankRecordingError => "BLANK_RECORDING_ERROR",
+        }
+    }
 }
 
 #[cfg(test)]

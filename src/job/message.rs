@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::life::{FailureKind, StopReason};
+use super::spec::Resolution;
 use crate::clock::Mono;
 
 /// One line of a recording's journal, oldest first.
@@ -14,6 +15,9 @@ pub enum Event {
     Started {
         /// Process id of the recorder.
         pid: u32,
+        /// What is recorded, for whoever finds the directory without its job.
+        #[serde(default)]
+        what: Option<What>,
     },
     /// A browser runs in its own process group.
     Browser {
@@ -52,12 +56,25 @@ pub enum Event {
         /// A sentence readable alone.
         message: String,
     },
+    /// Frames are left out from here on.
+    Paused {
+        /// When, on the monotonic clock.
+        at: Mono,
+    },
+    /// Frames are taken again from here on.
+    Resumed {
+        /// When, on the monotonic clock.
+        at: Mono,
+    },
     /// Recording is over, the file is being finalised.
     Stopped {
         /// Why.
         reason: StopReason,
         /// The end of the file on the monotonic clock.
         at: Mono,
+        /// Seconds recorded, pauses not counted.
+        #[serde(default)]
+        recorded_s: f64,
     },
     /// The file is complete.
     Finished(Summary),
@@ -73,6 +90,17 @@ pub enum Event {
     },
 }
 
+/// What a recording is of: enough to tell whose file a directory holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct What {
+    /// The room's id in the caller's system.
+    pub room_id: String,
+    /// Size of the picture.
+    pub resolution: Resolution,
+    /// Sound alone.
+    pub audio_only: bool,
+}
+
 /// What the control socket of a recorder process takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "command", rename_all = "snake_case")]
@@ -82,6 +110,10 @@ pub enum Command {
         /// What the journal will say.
         reason: StopReason,
     },
+    /// Take no frames until a resume. Pausing a paused recording changes nothing.
+    Pause,
+    /// Take frames again. Resuming one that runs changes nothing.
+    Resume,
     /// Answer with the newest stats.
     Status,
 }
@@ -118,6 +150,12 @@ pub struct Stats {
     pub superseded: u64,
     /// Loudness of the last second, dBFS RMS over both channels; -120 when silent.
     pub audio_dbfs: f64,
+    /// Loudest sample so far, dBFS; -120 when all was silent.
+    #[serde(default = "silence")]
+    pub loudest_dbfs: f64,
+    /// Every picture so far was one colour, or there was none.
+    #[serde(default)]
+    pub uniform: bool,
     /// Bytes of the file on disk.
     pub bytes: u64,
     /// Frames waiting for the encoder.
@@ -137,4 +175,8 @@ pub struct Summary {
     pub height: u32,
     /// Final counters.
     pub stats: Stats,
+}
+
+fn silence() -> f64 {
+    -120.0
 }

@@ -213,6 +213,9 @@ pub struct RecordingSpec {
     pub resolution: Resolution,
     /// Encoding choices.
     pub video: Video,
+    /// The file holds no picture.
+    #[serde(default)]
+    pub audio_only: bool,
     /// What counts as joined.
     pub join: JoinRule,
     /// How long one load of the page may take to be joined, in seconds.

@@ -26,6 +26,16 @@ pub struct Picture {
     home: Weak<Shelf>,
 }
 
+impl Picture {
+    /// True if both look alike to the last bit.
+    pub fn same_pixels(&self, other: &Self) -> bool {
+        (self.width, self.height) == (other.width, other.height)
+            && self.y == other.y
+            && self.u == other.u
+            && self.v == other.v
+    }
+}
+
 type Planes = (Vec<u8>, Vec<u8>, Vec<u8>);
 type Shelf = Mutex<Vec<Planes>>;
 

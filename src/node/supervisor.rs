@@ -2,6 +2,7 @@
 //! becomes steps in the store, what it must be told goes over its socket, and
 //! what it fails to tell is noticed.
 
+use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +17,7 @@ use url::Url;
 
 use super::journal::Tail;
 use super::redact::redact;
-use super::{control, process};
+use super::{Orders, control, process};
 use crate::clock::Mono;
 use crate::job::{
     Command, Event, FailureKind, RecordingSpec, Reply, Resolution, StopReason, Summary,
@@ -38,8 +39,8 @@ pub(super) struct Supervisor {
     pub(super) program: PathBuf,
     /// How long a recorder may go on that was told to stop or said it is done.
     pub(super) stop_grace: Duration,
-    /// Becomes a reason once the recording is to stop.
-    pub(super) stop: watch::Receiver<Option<StopReason>>,
+    /// What the recorder is to be told.
+    pub(super) orders: watch::Receiver<Orders>,
     /// Cancelled when the service shuts down: nobody is forced to an end then,
     /// as a recorder can finish its file without the service.
     pub(super) closing: CancellationToken,
@@ -70,7 +71,7 @@ impl Supervisor {
 
     /// `Ok` once the journal has told the end; else why there was none.
     async fn record(&self) -> Result<(), Failure> {
-        if self.stop.borrow().is_some() {
+        if self.orders.borrow().stop.is_some() {
             return Err(too_early());
         }
         let mut child = process::spawn(&self.program, &self.dir, &self.spec)
@@ -85,7 +86,7 @@ impl Supervisor {
         if told.ended.is_some() {
             return Ok(());
         }
-        if self.stop.borrow().is_some() && told.first_frame.is_none() {
+        if self.orders.borrow().stop.is_some() && told.first_frame.is_none() {
             return Err(too_early());
         }
         let words = process::last_words(&self.dir).unwrap_or_default();
@@ -103,8 +104,7 @@ impl Supervisor {
         let mut journal = Tail::new(self.dir.join("journal.jsonl"));
         let mut ticks = tokio::time::interval(POLL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut order = std::pin::pin!(deliver(self.id, &self.dir, self.stop.clone()));
-        let mut delivered = false;
+        let mut orders = std::pin::pin!(deliver(self.id, &self.dir, self.orders.clone()));
         let mut patience = Patience::default();
         loop {
             tokio::select! {
@@ -113,11 +113,11 @@ impl Supervisor {
                     self.hear(&mut journal, told).await;
                     return status;
                 }
-                () = &mut order, if !delivered => delivered = true,
+                never = &mut orders => match never {},
                 _ = ticks.tick() => {
                     self.hear(&mut journal, told).await;
                     if !self.closing.is_cancelled() {
-                        let asked = self.stop.borrow().is_some();
+                        let asked = self.orders.borrow().stop.is_some();
                         patience.check(asked, told, self.stop_grace, child, self.id);
                     }
                 }
@@ -149,7 +149,7 @@ impl Supervisor {
             return;
         }
         match event {
-            Event::Started { pid } => tracing::debug!(%id, pid, "recorder is up"),
+            Event::Started { pid, .. } => tracing::debug!(%id, pid, "recorder is up"),
             Event::Browser { pid, start_ticks, .. } => told.browser = Some((pid, start_ticks)),
             Event::Joined { how, reloads, .. } => tracing::info!(%id, how, reloads, "joined"),
             Event::FirstFrame { t0, epoch_ms } => {
@@ -162,15 +162,20 @@ impl Supervisor {
             Event::Notice { message } => {
                 tracing::info!(%id, notice = redact(&message, &self.spec.meeting_url));
             }
-            Event::Stopped { reason, at } => self.stopped(reason, Some(at), told).await,
+            Event::Paused { .. } => tracing::info!(%id, "paused"),
+            Event::Resumed { .. } => tracing::info!(%id, "resumed"),
+            Event::Stopped { reason, at, recorded_s } => {
+                self.stopped(reason, Some(at), recorded_s, told).await;
+            }
             Event::Finished(summary) => {
                 if !told.stopped {
-                    let asked = *self.stop.borrow();
-                    self.stopped(asked.unwrap_or(StopReason::RoomEnded), None, told).await;
+                    let asked = self.orders.borrow().stop;
+                    let reason = asked.unwrap_or(StopReason::RoomEnded);
+                    self.stopped(reason, None, summary.duration_s, told).await;
                 }
                 told.ended = Some(Instant::now());
                 let step = match self.asset(&summary, told) {
-                    Ok(asset) => Step::Complete(asset),
+                    Ok(asset) => Step::Complete { asset, warnings: Vec::new() },
                     Err(failure) => Step::Fail { failure, file: None },
                 };
                 self.settle(step).await;
@@ -186,7 +191,13 @@ impl Supervisor {
         }
     }
 
-    async fn stopped(&self, reason: StopReason, at: Option<Mono>, told: &mut Told) {
+    async fn stopped(
+        &self,
+        reason: StopReason,
+        at: Option<Mono>,
+        recorded_s: f64,
+        told: &mut Told,
+    ) {
         told.stopped = true;
         // File time is monotonic time; a wall clock that stepped is left out.
         let stopped_at = told.first_frame.zip(at).and_then(|((t0, epoch), at)| {
@@ -194,7 +205,7 @@ impl Supervisor {
         });
         let stopped_at = stopped_at.unwrap_or_else(Utc::now);
         let started_at = told.first_frame.map(|(_, epoch)| epoch);
-        self.settle(Step::PostProcess { started_at, stopped_at, reason }).await;
+        self.settle(Step::PostProcess { started_at, stopped_at, recorded_s, reason }).await;
     }
 
     /// The finished file, if it is where it was announced.
@@ -214,11 +225,12 @@ impl Supervisor {
             id: Id::new(now),
             path: url.into(),
             size: file.len(),
-            // Saturates; a negative or absent length reads as zero.
-            duration: summary.duration_s.round() as u64,
+            duration_s: summary.duration_s,
             created_at: now,
             resolution: Resolution::new(summary.width, summary.height)
                 .unwrap_or(self.spec.resolution),
+            audio_only: self.spec.audio_only,
+            failed: false,
         })
     }
 
@@ -254,18 +266,31 @@ impl Supervisor {
     }
 }
 
-/// Waits for a stop and brings it to the recorder, whose socket may not be
-/// there yet.
-async fn deliver(id: Id, dir: &Path, mut stop: watch::Receiver<Option<StopReason>>) {
-    let Some(reason) = stop.wait_for(Option::is_some).await.ok().and_then(|reason| *reason) else {
-        // Nobody is left who could ask.
-        return std::future::pending().await;
-    };
+/// Brings every order to the recorder, whose socket may not be there yet. A stop
+/// is the last order that counts.
+async fn deliver(id: Id, dir: &Path, mut orders: watch::Receiver<Orders>) -> Infallible {
+    let mut done = Orders::default();
     loop {
-        match control::send(dir, Command::Stop { reason }).await {
-            Ok(Reply::Ok | Reply::Status(_)) => return,
-            Ok(Reply::Error { message: why }) => tracing::warn!(%id, why, "stop was refused"),
-            Err(error) => tracing::debug!(%id, %error, "stop was not delivered"),
+        let Ok(wanted) = orders.wait_for(|orders| *orders != done).await.map(|orders| *orders)
+        else {
+            // Nobody is left who could ask.
+            return std::future::pending().await;
+        };
+        let command = match wanted.stop {
+            Some(reason) => Command::Stop { reason },
+            None if wanted.paused => Command::Pause,
+            None => Command::Resume,
+        };
+        match control::send(dir, command).await {
+            Ok(Reply::Ok | Reply::Status(_)) if wanted.stop.is_some() => {
+                return std::future::pending().await;
+            }
+            Ok(Reply::Ok | Reply::Status(_)) => {
+                done = wanted;
+                continue;
+            }
+            Ok(Reply::Error { message: why }) => tracing::warn!(%id, why, "an order was refused"),
+            Err(error) => tracing::debug!(%id, %error, "an order was not delivered"),
         }
         tokio::time::sleep(RETRY).await;
     }

@@ -22,6 +22,10 @@ const LONGEST_LINE: u64 = 4096;
 pub enum Control {
     /// End here, finalise, say why.
     Stop(StopReason),
+    /// Take no frames until told to go on.
+    Pause,
+    /// Take frames again.
+    Resume,
     /// End at once: what is on disk stays as it is, a valid fragmented MP4.
     Abort,
 }
@@ -81,11 +85,9 @@ async fn converse(
             Ok(_) => {}
         }
         let reply = match serde_json::from_str::<Command>(&line) {
-            Ok(Command::Stop { reason }) => {
-                // A recording that no longer listens is already ending.
-                let _ = controls.send(Control::Stop(reason)).await;
-                Reply::Ok
-            }
+            Ok(Command::Stop { reason }) => pass(&controls, Control::Stop(reason)).await,
+            Ok(Command::Pause) => pass(&controls, Control::Pause).await,
+            Ok(Command::Resume) => pass(&controls, Control::Resume).await,
             Ok(Command::Status) => Reply::Status(*stats.borrow()),
             Err(error) => Reply::Error { message: error.to_string() },
         };
@@ -95,6 +97,12 @@ async fn converse(
             return;
         }
     }
+}
+
+async fn pass(controls: &mpsc::Sender<Control>, control: Control) -> Reply {
+    // A recording that no longer listens is already ending.
+    let _ = controls.send(control).await;
+    Reply::Ok
 }
 
 #[cfg(test)]

@@ -359,12 +359,14 @@ impl Attendance<'_> {
     async fn interruption(&mut self, browser: Option<&Browser>) -> Interruption {
         loop {
             tokio::select! {
-                Some(control) = self.controls.recv() => {
-                    return Interruption::End(match control {
-                        Control::Stop(reason) => End::stopped(reason),
-                        Control::Abort => End::failed(RecordError::Aborted),
-                    });
-                }
+                Some(control) = self.controls.recv() => match control {
+                    Control::Stop(reason) => return Interruption::End(End::stopped(reason)),
+                    Control::Abort => {
+                        return Interruption::End(End::failed(RecordError::Aborted));
+                    }
+                    Control::Pause => self.studio.pause(Mono::now()),
+                    Control::Resume => self.studio.resume(Mono::now()),
+                },
                 event = self.studio.encode_events.recv() => {
                     if let Some(end) = self.encoder_says(event) {
                         return Interruption::End(end);

@@ -127,6 +127,16 @@ impl Studio {
         self.encoder.begin(at);
     }
 
+    /// Leaves the time from `at` on out of the file.
+    pub(super) fn pause(&self, at: Mono) {
+        self.encoder.pause(at);
+    }
+
+    /// Takes frames again from `at` on.
+    pub(super) fn resume(&self, at: Mono) {
+        self.encoder.resume(at);
+    }
+
     /// The file ends with what the screen shows at `at`.
     pub(super) fn stop(&self, at: Mono) {
         self.encoder.stop(at);

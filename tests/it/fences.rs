@@ -15,6 +15,8 @@ const DOORS: &[(&str, &[&str])] = &[
     ("yuv", &["display"]),
     ("axum", &["http", "demo"]),
     ("sqlx", &["store"]),
+    ("reqwest", &["webhook"]),
+    ("jsonwebtoken", &["token", "demo"]),
     ("object_store", &["storage"]),
 ];
 
@@ -24,7 +26,7 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
         "job",
         &[
             "http", "store", "node", "recorder", "browser", "display", "speaker", "encode", "room",
-            "config",
+            "config", "storage", "webhook", "net", "token",
         ],
     ),
     (
@@ -57,8 +59,17 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
         &["http", "store", "node", "recorder", "display", "speaker", "encode", "config", "room"],
     ),
     ("room", &["http", "store", "node", "recorder", "display", "speaker", "encode", "config"]),
-    ("recorder", &["http", "store", "node", "config"]),
-    ("store", &["http", "node", "recorder", "browser", "display", "speaker", "encode", "room"]),
+    ("recorder", &["http", "store", "node", "config", "storage", "webhook", "token"]),
+    (
+        "store",
+        &[
+            "http", "node", "recorder", "browser", "display", "speaker", "encode", "room",
+            "storage", "webhook", "config",
+        ],
+    ),
+    ("storage", &["http", "node", "recorder", "browser", "store", "webhook", "config"]),
+    ("webhook", &["http", "node", "recorder", "browser"]),
+    ("net", &["http", "node", "recorder", "browser", "store", "webhook", "config"]),
 ];
 
 fn sources(dir: &Path, found: &mut Vec<PathBuf>) {

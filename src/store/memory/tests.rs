@@ -4,11 +4,16 @@ use chrono::TimeDelta;
 use proptest::prelude::*;
 
 use super::*;
-use crate::job::{FailureKind, Resolution, State, StopReason};
-use crate::store::{Asset, Failure};
+use crate::job::{FailureKind, JoinRule, Resolution, State, StopReason};
+use crate::store::{Asset, Failure, Terms};
 
 fn recording(room: &str) -> Recording {
-    Recording::new(room.into(), "https://meet.example/?token=t".into(), Utc::now())
+    Recording::new(room.into(), "https://meet.example/?token=t".into(), terms(), Utc::now())
+}
+
+fn terms() -> Terms {
+    let (resolution, join) = (Resolution::HD, JoinRule::Auto);
+    Terms { resolution, fps: 30, join, max_duration_s: 60.0, audio_only: false }
 }
 
 fn asset() -> Asset {
@@ -16,9 +21,11 @@ fn asset() -> Asset {
         id: Id::new(Utc::now()),
         path: "file:///x.mp4".into(),
         size: 1,
-        duration: 1,
+        duration_s: 1.0,
         created_at: Utc::now(),
         resolution: Resolution::HD,
+        audio_only: false,
+        failed: false,
     }
 }
 
@@ -28,8 +35,8 @@ fn steps() -> [Step; 5] {
     [
         Step::Run { started_at: now },
         Step::Stop,
-        Step::PostProcess { started_at: Some(now), stopped_at: now, reason },
-        Step::Complete(asset()),
+        Step::PostProcess { started_at: Some(now), stopped_at: now, recorded_s: 0.0, reason },
+        Step::Complete { asset: asset(), warnings: Vec::new() },
         Step::Fail {
             failure: Failure { kind: FailureKind::InternalError, message: "broken".into() },
             file: None,
