@@ -5,8 +5,10 @@
 //! may put command-line options on top; `http::serve` and `node` read it.
 //! `config.example.toml` lists every setting, and a test holds it to this file.
 
+mod auth;
 mod duration;
 mod environment;
+mod meeting;
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -15,11 +17,14 @@ use std::time::Duration;
 
 use figment::Figment;
 use figment::providers::{Format, Toml};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
+use url::Url;
 
 pub(crate) use environment::is_setting;
 
+pub use auth::{AppKey, Auth, SHORTEST_SECRET};
 pub use duration::parse as parse_duration;
+pub use meeting::Meeting;
 
 use crate::job::{
     BrowserOptions, DEFAULT_JOIN_TIMEOUT, DEFAULT_MAX_DURATION, JoinRule, Resolution, Video,
@@ -37,6 +42,10 @@ pub struct Config {
     pub recording: Recording,
     /// How Chromium is run.
     pub browser: Browser,
+    /// Who may call.
+    pub auth: Auth,
+    /// The address of a room whose start names none.
+    pub meeting: Meeting,
     /// The program started as `PROGRAM recorder --dir DIR`; this very binary
     /// when absent. No setting of the file: it exists to be replaced in tests.
     #[serde(skip)]
@@ -52,12 +61,24 @@ pub struct Server {
     /// Names that a `Host` header may carry besides the loopback names, as
     /// `name` (any port) or `name:port`.
     pub allowed_hosts: Vec<String>,
+    /// What links to files begin with, as callers reach this service; `http://`
+    /// and the address listened on when absent.
+    #[serde(deserialize_with = "url_or_empty")]
+    pub public_url: Option<Url>,
 }
 
 impl Default for Server {
     fn default() -> Self {
-        Self { listen: SocketAddr::from(([127, 0, 0, 1], 8080)), allowed_hosts: Vec::new() }
+        let listen = SocketAddr::from(([127, 0, 0, 1], 8080));
+        Self { listen, allowed_hosts: Vec::new(), public_url: None }
     }
+}
+
+/// An empty text is no URL.
+fn url_or_empty<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Url>, D::Error> {
+    let text = String::deserialize(from)?;
+    let url = (!text.is_empty()).then(|| Url::parse(&text)).transpose();
+    url.map_err(|e| serde::de::Error::custom(format!("not a URL ({e}): give a full address")))
 }
 
 /// `[data]`
@@ -101,6 +122,32 @@ pub struct Recording {
     /// by a signal, and how long a shutdown waits for the files.
     #[serde(with = "duration")]
     pub stop_grace: Duration,
+    /// What becomes of a start that asks for a transcript, which is never made.
+    pub transcription: Transcription,
+    /// How much of a meeting's URL the API shows.
+    pub show_meeting_url: ShowMeetingUrl,
+}
+
+/// What becomes of a start that asks for a transcript.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Transcription {
+    /// It is recorded without one, and told so.
+    #[default]
+    Ignore,
+    /// It is refused.
+    Refuse,
+}
+
+/// How much of a meeting's URL the API shows.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ShowMeetingUrl {
+    /// With a mask in place of what looks like a secret.
+    #[default]
+    Redacted,
+    /// As it was given, as the contract's own service does.
+    Full,
 }
 
 impl Default for Recording {
@@ -116,6 +163,8 @@ impl Default for Recording {
             fps: video.fps,
             crf: video.crf,
             stop_grace: Duration::from_secs(30),
+            transcription: Transcription::default(),
+            show_meeting_url: ShowMeetingUrl::default(),
         }
     }
 }
@@ -237,14 +286,29 @@ impl Config {
         if !self.server.allowed_hosts.iter().all(is_host) {
             return bad("server.allowed_hosts", "each must be a \"name\" or \"name:port\"");
         }
-        Ok(())
+        let is_base = |url: &Url| {
+            matches!(url.scheme(), "http" | "https")
+                && url.host().is_some()
+                && url.query().is_none()
+                && url.fragment().is_none()
+                && url.username().is_empty()
+                && url.password().is_none()
+        };
+        if !self.server.public_url.as_ref().is_none_or(is_base) {
+            return bad(
+                "server.public_url",
+                "must be like \"https://recorder.example\", without user, query and fragment",
+            );
+        }
+        let sections = self.auth.check().and(self.meeting.check(self.auth.peer_key().is_some()));
+        sections.map_err(|(setting, problem)| ConfigError::Value { setting, problem })
     }
 }
 
 /// One line for every mistake: what, at which setting, in which source.
 fn describe(error: &figment::Error, path: Option<&Path>) -> String {
     let one = |e: figment::Error| {
-        let mut line = e.kind.to_string().replace('`', "");
+        let mut line = without_values(&e);
         if !e.path.is_empty() {
             line = format!("{}: {line}", e.path.join("."));
         }
@@ -255,6 +319,25 @@ fn describe(error: &figment::Error, path: Option<&Path>) -> String {
         }
     };
     error.clone().into_iter().map(one).collect::<Vec<_>>().join("; ")
+}
+
+/// The problem in words, without a line of the file and without a value of a
+/// section that holds secrets: this text is printed.
+fn without_values(error: &figment::Error) -> String {
+    use figment::error::Kind;
+    let secret = error.path.first().is_some_and(|section| section == "auth");
+    match &error.kind {
+        Kind::InvalidType(_, expected) if secret => format!("wrong type, expected {expected}"),
+        Kind::InvalidValue(_, expected) if secret => format!("bad value, expected {expected}"),
+        Kind::InvalidLength(_, expected) if secret => format!("bad length, expected {expected}"),
+        // The file is no TOML: first line says where, the last what; between them
+        // stands the file's own line.
+        Kind::Message(text) if text.starts_with("TOML parse error") => {
+            let lines: Vec<_> = text.lines().filter(|line| !line.contains('|')).collect();
+            lines.join(": ")
+        }
+        kind => kind.to_string().replace('`', ""),
+    }
 }
 
 /// `1280x720` in a file, a checked [`Resolution`] here.

@@ -1,16 +1,30 @@
 //! The HTTP side of the service: the recordings API (`docs/api.md`).
 //!
 //! `main` calls [`serve`]. Handlers check what they are sent, ask `node` to act
-//! and `store` to remember, and know nothing of processes or files.
+//! and `store` to remember, and know nothing of processes. Files are known to
+//! `files.rs` alone, which asks `storage` where they are.
+//!
+//! A request passes `log`, `guard` (who may call from where), `auth` (with which
+//! token) and then one handler of `routes`, the one list of them.
 //!
 //! Logging: one line for each request, without its query; a failure's cause is
 //! on that line and nowhere else.
 
+mod assets;
+mod auth;
 mod body;
+mod deliveries;
 mod error;
+mod files;
 mod guard;
+mod health;
 mod log;
+mod openapi;
+mod query;
 mod recordings;
+mod refusals;
+mod routes;
+mod start;
 mod view;
 
 use std::net::SocketAddr;
@@ -19,19 +33,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::middleware;
-use axum::routing::{get, post};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use url::Url;
 
-use self::error::ApiError;
-use self::guard::Hosts;
-use crate::config::{Config, ConfigError};
+use self::guard::Guard;
+use crate::config::{self, Config, ConfigError};
 use crate::node::Node;
+use crate::storage::Local;
 use crate::store::{MemoryStore, Store};
+use crate::token::Keys;
 
 /// How long open connections may take to end once the recordings have.
 const LINGER: Duration = Duration::from_secs(2);
+
+/// Names of the storages that a start may choose from.
+const DESTINATIONS: [&str; 1] = ["default"];
 
 /// Why the service did not start, or fell over.
 #[derive(Debug, thiserror::Error)]
@@ -41,9 +58,9 @@ pub enum ServeError {
     Config(#[from] ConfigError),
     /// The address to listen on can be reached from other machines.
     #[error(
-        "will not listen on {0}: no API tokens are configured, so whoever reaches that address \
-         could start, watch and stop recordings; listen on a loopback address such as \
-         127.0.0.1:8080"
+        "will not listen on {0}: no API tokens are asked for, so whoever reaches that address \
+         could start, watch and stop recordings; set auth.keys, or listen on a loopback address \
+         such as 127.0.0.1:8080"
     )]
     NotLoopback(SocketAddr),
     /// The address is taken or not ours.
@@ -67,6 +84,17 @@ pub enum ServeError {
     Http(#[from] std::io::Error),
 }
 
+/// Refuses a configuration that [`serve`] would not start with, as far as that
+/// shows without touching network and disk.
+pub fn check(config: &Config) -> Result<(), ServeError> {
+    config.check()?;
+    let listen = config.server.listen;
+    if config.auth.keys.is_empty() && !listen.ip().to_canonical().is_loopback() {
+        return Err(ServeError::NotLoopback(listen));
+    }
+    Ok(())
+}
+
 /// Runs the service until `shutdown` is cancelled and its recordings are
 /// finished, or `recording.stop_grace` has passed.
 pub async fn serve(config: Config, shutdown: CancellationToken) -> Result<(), ServeError> {
@@ -78,6 +106,7 @@ pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
     node: Node,
+    closing: CancellationToken,
     routes: Router,
 }
 
@@ -86,25 +115,52 @@ pub struct Server {
 struct App {
     node: Node,
     store: Arc<dyn Store>,
+    storage: Arc<Local>,
+    settings: Arc<Settings>,
+    /// Cancelled once the service shuts down.
+    closing: CancellationToken,
+}
+
+/// What handlers know of the configuration.
+struct Settings {
+    data_dir: PathBuf,
+    recording: config::Recording,
+    auth: config::Auth,
+    meeting: config::Meeting,
 }
 
 impl Server {
     /// Takes the port and the data directory.
     pub async fn bind(config: &Config) -> Result<Self, ServeError> {
-        config.check()?;
-        let listen = config.server.listen;
-        if !listen.ip().to_canonical().is_loopback() {
-            return Err(ServeError::NotLoopback(listen));
-        }
+        check(config)?;
+        let cannot_keep = |source| ServeError::Data { dir: config.data.dir.clone(), source };
         let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
-        let node = Node::open(config, Arc::clone(&store))
-            .map_err(|source| ServeError::Data { dir: config.data.dir.clone(), source })?;
+        let node = Node::open(config, Arc::clone(&store)).map_err(cannot_keep)?;
+
+        let listen = config.server.listen;
         let cannot = |source| ServeError::Listen { address: listen, source };
         let listener = TcpListener::bind(listen).await.map_err(cannot)?;
         let address = listener.local_addr().map_err(cannot)?;
-        let hosts = Arc::new(Hosts::new(address, &config.server.allowed_hosts));
-        let routes = routes(App { node: node.clone(), store }, hosts);
-        Ok(Self { listener, address, node, routes })
+
+        let public_url = public_url(config, address)?;
+        let storage = Local::open(&config.data.dir, public_url).map_err(cannot_keep)?;
+        let closing = CancellationToken::new();
+        let app = App {
+            node: node.clone(),
+            store,
+            storage: Arc::new(storage),
+            settings: Arc::new(Settings {
+                data_dir: config.data.dir.clone(),
+                recording: config.recording.clone(),
+                auth: config.auth.clone(),
+                meeting: config.meeting.clone(),
+            }),
+            closing: closing.clone(),
+        };
+        let keys = Keys::new(config.auth.keys.clone());
+        let guard = Guard::new(address, &config.server, !keys.is_empty());
+        let routes = routes::router(app, guard, keys);
+        Ok(Self { listener, address, node, closing, routes })
     }
 
     /// Where it listens; the port is the real one if 0 was asked for.
@@ -124,6 +180,7 @@ impl Server {
             ended = &mut server => return Ok(ended?),
             () = async {
                 shutdown.cancelled().await;
+                self.closing.cancel();
                 self.node.shutdown().await;
             } => close.cancel(),
         }
@@ -132,18 +189,16 @@ impl Server {
     }
 }
 
-/// The one list of routes.
-fn routes(app: App, hosts: Arc<Hosts>) -> Router {
-    Router::new()
-        .route("/health/live", get(recordings::live))
-        .route("/v2/recordings", get(recordings::list))
-        .route("/v2/recordings/{id}", get(recordings::get))
-        .route("/v2/recordings/{id}/stop", post(recordings::stop))
-        .route("/v2/recordings/room/{room_id}/start", post(recordings::start))
-        .route("/v2/recordings/room/{room_id}/stop", post(recordings::stop_room))
-        .fallback(async || ApiError::no_such_route())
-        .method_not_allowed_fallback(async || ApiError::wrong_method())
-        .with_state(app)
-        .layer(middleware::from_fn_with_state(hosts, guard::check))
-        .layer(middleware::from_fn(log::one_line))
+/// What links begin with: as configured, or the address listened on.
+fn public_url(config: &Config, address: SocketAddr) -> Result<Url, ConfigError> {
+    if let Some(url) = &config.server.public_url {
+        return Ok(url.clone());
+    }
+    if address.ip().is_unspecified() {
+        tracing::warn!(%address, "links to files will name this address: set server.public_url");
+    }
+    Url::parse(&format!("http://{address}")).map_err(|e| ConfigError::Value {
+        setting: "server.public_url",
+        problem: format!("must be set, as no link can name {address}: {e}"),
+    })
 }

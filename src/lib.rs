@@ -12,6 +12,7 @@
 //! - [`room`]: joined? who is here? ended?
 //! - [`recorder`]: one recording from spec to finished file. Start reading here.
 //! - [`node`], [`store`], [`storage`], [`http`], [`config`]: the service around it.
+//! - [`token`]: who may call, and what the bot joins rooms with.
 //! - [`demo`]: a small WebRTC room to meet in and to record.
 
 pub mod browser;
@@ -30,3 +31,4 @@ pub mod speaker;
 pub mod storage;
 pub mod store;
 pub mod timeline;
+pub mod token;

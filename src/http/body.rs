@@ -3,7 +3,7 @@
 use std::fmt;
 use std::marker::PhantomData;
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
@@ -43,18 +43,31 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
 /// Reads a body, an object, as `T`. Unknown fields are ignored; an error names the byte or
 /// the field at fault.
 pub(super) async fn read<T: DeserializeOwned>(body: Body) -> Result<T, ApiError> {
-    let bytes = match Limited::new(body, MAX_BODY).collect().await {
-        Ok(collected) => collected.to_bytes(),
-        Err(e) if e.is::<LengthLimitError>() => return Err(ApiError::too_large(MAX_BODY)),
-        Err(_) => return Err(ApiError::invalid(vec!["body: could not be read whole".into()])),
-    };
-    if bytes.trim_ascii().is_empty() {
-        return Err(ApiError::empty_body());
+    parse(&collect(body).await?.ok_or_else(ApiError::empty_body)?)
+}
+
+/// The same where a body may be left out.
+pub(super) async fn read_or_default<T: DeserializeOwned + Default>(
+    body: Body,
+) -> Result<T, ApiError> {
+    collect(body).await?.map_or_else(|| Ok(T::default()), |bytes| parse(&bytes))
+}
+
+/// The whole body; `None` if there is nothing in it.
+async fn collect(body: Body) -> Result<Option<Bytes>, ApiError> {
+    match Limited::new(body, MAX_BODY).collect().await.map(|collected| collected.to_bytes()) {
+        Ok(bytes) if bytes.trim_ascii().is_empty() => Ok(None),
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(e) if e.is::<LengthLimitError>() => Err(ApiError::too_large(MAX_BODY)),
+        Err(_) => Err(ApiError::invalid(vec!["body: could not be read whole".into()])),
     }
+}
+
+fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
     // Syntax first, so that a body that is no JSON is never judged by its fields.
-    let syntax = |e: &serde_json::Error| ApiError::malformed(position(&bytes, e));
-    serde_json::from_slice::<serde::de::IgnoredAny>(&bytes).map_err(|e| syntax(&e))?;
-    let mut json = serde_json::Deserializer::from_slice(&bytes);
+    let syntax = |e: &serde_json::Error| ApiError::malformed(position(bytes, e));
+    serde_json::from_slice::<serde::de::IgnoredAny>(bytes).map_err(|e| syntax(&e))?;
+    let mut json = serde_json::Deserializer::from_slice(bytes);
     match serde_path_to_error::deserialize(&mut json) {
         Ok(Object(value)) => Ok(value),
         Err(e) if e.inner().is_data() => Err(ApiError::invalid(vec![field_error(&e)])),

@@ -10,9 +10,16 @@
 //! | sent too long a body, or not as JSON      | [`too_large`], [`not_json`]         |
 //! | starts a room that is being recorded      | [`already_started`]                 |
 //! | names a recording that is not there       | [`not_found`]                       |
+//! | names an asset or a file that is not there| [`no_asset`], [`no_file`]           |
+//! | deletes what is not over yet              | [`active`]                          |
+//! | follows a link that is not good          | [`bad_link`]                        |
+//! | wants a part of a file that is not there  | [`no_range`]                        |
+//! | has conditions that the file does not meet| [`unmet`]                           |
+//! | shows no token, or a bad one              | [`unauthorized`]                    |
 //! | calls a path or a method that we lack     | [`no_such_route`], [`wrong_method`] |
 //! | wants more than this node takes           | [`busy`]                            |
 //! | comes while we shut down                  | [`closing`]                         |
+//! | asks whether all is well when it is not   | [`not_ready`]                       |
 //! | is a page, or calls us by a foreign name  | [`refused`]                         |
 //! | did nothing wrong                         | [`internal`], with the cause to log |
 //!
@@ -23,6 +30,14 @@
 //! [`not_json`]: ApiError::not_json
 //! [`already_started`]: ApiError::already_started
 //! [`not_found`]: ApiError::not_found
+//! [`no_asset`]: ApiError::no_asset
+//! [`no_file`]: ApiError::no_file
+//! [`active`]: ApiError::active
+//! [`bad_link`]: ApiError::bad_link
+//! [`no_range`]: ApiError::no_range
+//! [`unmet`]: ApiError::unmet
+//! [`unauthorized`]: ApiError::unauthorized
+//! [`not_ready`]: ApiError::not_ready
 //! [`no_such_route`]: ApiError::no_such_route
 //! [`wrong_method`]: ApiError::wrong_method
 //! [`busy`]: ApiError::busy
@@ -32,14 +47,16 @@
 
 use std::borrow::Cow;
 
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::body;
 use super::log::Cause;
 use crate::node::{StartError, StopError};
-use crate::store::Unavailable;
+use crate::storage;
+use crate::store::{RemoveError, Unavailable};
 
 /// A refusal. The texts are the contract's where it has one.
 #[derive(Debug)]
@@ -48,29 +65,39 @@ pub(super) struct ApiError {
     message: Cow<'static, str>,
     /// Sentences that name what is wrong and what would be right.
     details: Vec<String>,
-    /// Seconds after which the same request may succeed.
-    retry_after: Option<u16>,
+    /// What else the answer says: when to retry, what to show.
+    header: Option<(HeaderName, HeaderValue)>,
     /// For the log only.
     cause: Option<String>,
 }
 
-#[derive(Serialize)]
-struct Body<'a> {
+/// What was refused and why.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Error)]
+pub(super) struct ErrorView {
+    /// The HTTP status.
     code: u16,
-    message: &'a str,
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    details: &'a [String],
+    /// In a few words.
+    message: Cow<'static, str>,
+    /// Sentences that name what is wrong and what would be right.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    details: Vec<String>,
 }
 
 impl ApiError {
     fn new(status: StatusCode, message: impl Into<Cow<'static, str>>) -> Self {
-        let (details, retry_after, cause) = Default::default();
-        Self { status, message: message.into(), details, retry_after, cause }
+        let (details, header, cause) = Default::default();
+        Self { status, message: message.into(), details, header, cause }
     }
 
     fn detail(mut self, detail: impl Into<String>) -> Self {
         self.details.push(detail.into());
         self
+    }
+
+    fn header(self, name: HeaderName, value: HeaderValue) -> Self {
+        Self { header: Some((name, value)), ..self }
     }
 
     /// A body is needed and there is none.
@@ -111,6 +138,56 @@ impl ApiError {
         Self::new(StatusCode::NOT_FOUND, "beam not found")
     }
 
+    /// No such asset.
+    pub(super) fn no_asset() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "asset not found")
+    }
+
+    /// The link is good, but what it leads to is gone.
+    pub(super) fn no_file() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "file not found").detail("the file has been deleted")
+    }
+
+    /// The recording is not over.
+    pub(super) fn active(error: &RemoveError) -> Self {
+        Self::new(StatusCode::CONFLICT, "recording is active").detail(error.to_string())
+    }
+
+    /// The link is none of ours, or was.
+    pub(super) fn bad_link(why: storage::BadLink) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "link refused").detail(why.to_string())
+    }
+
+    /// A file of `size` bytes has no such part.
+    pub(super) fn no_range(size: u64) -> Self {
+        let error = Self::new(StatusCode::RANGE_NOT_SATISFIABLE, "range not satisfiable")
+            .detail(format!("Range: must be one range within the {size} bytes of the file"));
+        // Digits, slash, star and a word are a header value.
+        match HeaderValue::try_from(format!("bytes */{size}")) {
+            Ok(value) => error.header(header::CONTENT_RANGE, value),
+            Err(_) => error,
+        }
+    }
+
+    /// `If-Match` or `If-Unmodified-Since` do not hold.
+    pub(super) fn unmet() -> Self {
+        Self::new(StatusCode::PRECONDITION_FAILED, "precondition failed")
+            .detail("the file is another one than the request is made for")
+    }
+
+    /// No token, or one that proves nothing. The message is the contract's.
+    pub(super) fn unauthorized(why: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "Token validation error")
+            .detail(why)
+            .header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
+    }
+
+    /// Recordings cannot be taken on now; `cause` is logged and not shown.
+    pub(super) fn not_ready(what: &'static str, cause: impl ToString) -> Self {
+        let error = Self::new(StatusCode::SERVICE_UNAVAILABLE, "not ready").detail(what);
+        Self { cause: Some(cause.to_string()), ..error }
+    }
+
     /// No route has this path.
     pub(super) fn no_such_route() -> Self {
         Self::new(StatusCode::NOT_FOUND, "not found").detail("no route has this path")
@@ -128,14 +205,14 @@ impl ApiError {
             "this node records {slots} at once (recording.max_concurrent): stop one or retry later"
         );
         let error = Self::new(StatusCode::TOO_MANY_REQUESTS, "too many recordings").detail(detail);
-        Self { retry_after: Some(30), ..error }
+        error.header(header::RETRY_AFTER, 30.into())
     }
 
     /// The service is about to end.
     pub(super) fn closing() -> Self {
         let error = Self::new(StatusCode::SERVICE_UNAVAILABLE, "shutting down")
             .detail("the service is being restarted or stopped: retry later");
-        Self { retry_after: Some(30), ..error }
+        error.header(header::RETRY_AFTER, 30.into())
     }
 
     /// The request looks like one that a foreign page made a browser send.
@@ -176,15 +253,33 @@ impl From<StopError> for ApiError {
     }
 }
 
-impl IntoResponse for ApiError {
-    fn into_response(self) -> Response {
-        let code = self.status.as_u16();
-        let text = Body { code, message: &self.message, details: &self.details };
-        let mut response = body::answer(self.status, &text);
-        if let Some(seconds) = self.retry_after {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+impl From<RemoveError> for ApiError {
+    fn from(error: RemoveError) -> Self {
+        match error {
+            RemoveError::NotFound => Self::not_found(),
+            RemoveError::Active(_) => Self::active(&error),
+            RemoveError::Unavailable(e) => e.into(),
         }
-        if let Some(cause) = self.cause {
+    }
+}
+
+impl ApiError {
+    /// Status and body, for the document of the API.
+    pub(super) fn shown(self) -> (StatusCode, ErrorView) {
+        let code = self.status.as_u16();
+        (self.status, ErrorView { code, message: self.message, details: self.details })
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(mut self) -> Response {
+        let (header, cause) = (self.header.take(), self.cause.take());
+        let (status, text) = self.shown();
+        let mut response = body::answer(status, &text);
+        if let Some((name, value)) = header {
+            response.headers_mut().insert(name, value);
+        }
+        if let Some(cause) = cause {
             response.extensions_mut().insert(Cause(cause.into()));
         }
         response

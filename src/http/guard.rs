@@ -1,6 +1,6 @@
 //! Keeps web pages away from the API.
 //!
-//! While there are no tokens, whoever can connect may record. Other machines
+//! While no tokens are configured, whoever can connect may record. Other machines
 //! cannot connect; a page open in a browser on this machine can. Three checks
 //! refuse what a page can make a browser send:
 //!
@@ -21,13 +21,14 @@ use axum::response::{IntoResponse, Response};
 
 use super::body::MAX_BODY;
 use super::error::ApiError;
+use crate::config;
 
 /// Names by which the service may be called.
-pub(super) struct Hosts(Vec<String>);
+struct Hosts(Vec<String>);
 
 impl Hosts {
     /// The loopback names with the port of `address`, and the configured ones.
-    pub(super) fn new(address: SocketAddr, configured: &[String]) -> Self {
+    fn new(address: SocketAddr, configured: &[String]) -> Self {
         let port = address.port();
         let own = ["localhost", "127.0.0.1", "[::1]"].map(|name| format!("{name}:{port}"));
         let mut names: Vec<String> = own.into_iter().chain([address.to_string()]).collect();
@@ -102,13 +103,34 @@ fn judge_body(headers: &HeaderMap) -> Result<(), ApiError> {
     Ok(())
 }
 
+/// What a request has to look like.
+pub(super) struct Guard {
+    /// `None` if every call shows a token: a page has none to show, and then the
+    /// service may be called by whatever name leads to it.
+    hosts: Option<Hosts>,
+}
+
+impl Guard {
+    /// For a service at `address`; `tokens` tells whether calls show one.
+    pub(super) fn new(address: SocketAddr, server: &config::Server, tokens: bool) -> Self {
+        let mut names = server.allowed_hosts.clone();
+        // As a `Host` header spells it: without the scheme's own port.
+        let public = server.public_url.as_ref().map(|url| url.authority().to_owned());
+        names.extend(public);
+        Self { hosts: (!tokens).then(|| Hosts::new(address, &names)) }
+    }
+}
+
 /// Lets a request through or answers it.
 pub(super) async fn check(
-    State(hosts): State<Arc<Hosts>>,
+    State(guard): State<Arc<Guard>>,
     request: Request,
     next: Next,
 ) -> Response {
-    let verdict = hosts.judge(request.uri(), request.headers());
+    let verdict = match &guard.hosts {
+        Some(hosts) => hosts.judge(request.uri(), request.headers()),
+        None => Ok(()),
+    };
     match verdict.and_then(|()| judge_body(request.headers())) {
         Ok(()) => next.run(request).await,
         Err(refusal) => refusal.into_response(),

@@ -1,0 +1,149 @@
+//! The recording-assets routes: finished files and links to them.
+
+use std::time::Duration;
+
+use axum::extract::{RawQuery, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use chrono::Utc;
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use super::error::ApiError;
+use super::query::{self, AssetId, Paging, Wrong};
+use super::refusals::{BadRequest, NoAsset};
+use super::view::{AssetStatus, OwnedAssetView, Page, PresignedView};
+use super::{App, body};
+use crate::store::AssetQuery;
+
+/// How long a link holds if nothing is said, in seconds: three days, as the
+/// contract's service does on S3.
+const PRESIGN_DEFAULT: usize = 3 * 86_400;
+/// How long one holds at most: what S3's signatures allow.
+const PRESIGN_MOST: usize = 7 * 86_400;
+
+/// The contract's types of assets. Only the first is made here.
+#[derive(Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum AssetType {
+    RoomComposite,
+    RoomCompositeLegacy,
+    RoomVod,
+    Chat,
+    Transcript,
+    Summary,
+    Track,
+    Stream,
+}
+
+/// Assets, newest first
+#[utoipa::path(
+    get, path = "/v2/recording-assets", tag = "assets",
+    params(
+        ("room_id" = Option<String>, Query, description = "Only of this room"),
+        ("session_id" = Option<String>, Query, description = "Only of this session"),
+        ("status" = Option<AssetStatus>, Query, description = "Only in this status"),
+        ("type" = Option<AssetType>, Query,
+            description = "Only of this type; others than `room-composite` are never made, \
+                           which `warnings` says"),
+        ("start" = Option<String>, Query, pattern = "^[0-9a-fA-F]{24}$",
+            description = "`last` of the page before"),
+        ("limit" = Option<u32>, Query, minimum = 10, maximum = 100,
+            description = "How many; 10 if absent"),
+    ),
+    responses(
+        (status = 200, description = "A page", body = Page<OwnedAssetView>),
+        BadRequest,
+    ),
+)]
+pub(super) async fn list(
+    State(app): State<App>,
+    RawQuery(query): RawQuery,
+) -> Result<Response, ApiError> {
+    let (query, kind) = parse_query(query.as_deref())?;
+    let made = matches!(kind, None | Some(AssetType::RoomComposite));
+    let found = if made { app.store.assets(&query).await? } else { Vec::new() };
+    let shown = found.iter().map(|asset| OwnedAssetView::of(asset, &app.storage)).collect();
+    let mut page = Page::of_assets(query.limit, shown);
+    if !made {
+        page.warnings.push("type: no assets of this type are made here".into());
+    }
+    Ok(body::answer(StatusCode::OK, &page))
+}
+
+/// An asset
+#[utoipa::path(
+    get, path = "/v2/recording-assets/{asset_id}", tag = "assets",
+    params(("asset_id" = String, Path, description = "24 hex digits")),
+    responses(
+        (status = 200, description = "The asset", body = OwnedAssetView),
+        NoAsset,
+    ),
+)]
+pub(super) async fn get(
+    State(app): State<App>,
+    AssetId(id): AssetId,
+) -> Result<Response, ApiError> {
+    let asset = app.store.asset(id).await?.ok_or_else(ApiError::no_asset)?;
+    Ok(body::answer(StatusCode::OK, &OwnedAssetView::of(&asset, &app.storage)))
+}
+
+/// A link to an asset's file
+///
+/// Whoever knows the link can download the file until it expires.
+#[utoipa::path(
+    get, path = "/v2/recording-assets/{asset_id}/presigned-url", tag = "assets",
+    params(
+        ("asset_id" = String, Path, description = "24 hex digits"),
+        ("presign_duration" = Option<u32>, Query, minimum = 1, maximum = 604_800,
+            description = "Seconds that the link holds; 259200 (three days) if absent"),
+    ),
+    responses(
+        (status = 200, description = "The link", body = PresignedView),
+        BadRequest, NoAsset,
+    ),
+)]
+pub(super) async fn presign(
+    State(app): State<App>,
+    AssetId(id): AssetId,
+    RawQuery(query): RawQuery,
+) -> Result<Response, ApiError> {
+    let (mut seconds, mut wrong) = (PRESIGN_DEFAULT, Wrong::default());
+    for (name, value) in query::pairs(query.as_deref()) {
+        if name == "presign_duration"
+            && let Some(given) = query::number(&name, &value, 1, PRESIGN_MOST, &mut wrong)
+        {
+            seconds = given;
+        }
+    }
+    let seconds = wrong.unless(seconds)? as u64;
+    let owned = app.store.asset(id).await?.ok_or_else(ApiError::no_asset)?;
+    let (id, path) = (owned.asset.id.to_string(), &owned.asset.path);
+    let url = app.storage.presign(&id, path, Duration::from_secs(seconds), Utc::now());
+    let shown = PresignedView { id, path: app.storage.uri(path), url, expiry: seconds };
+    Ok(body::answer(StatusCode::OK, &shown))
+}
+
+/// The last of several values counts.
+fn parse_query(text: Option<&str>) -> Result<(AssetQuery, Option<AssetType>), ApiError> {
+    let (mut query, mut kind) = (AssetQuery::default(), None);
+    let (mut paging, mut wrong) = (Paging::default(), Wrong::default());
+    for (name, value) in query::pairs(text) {
+        match &*name {
+            "room_id" => query.room_id = Some(value),
+            "session_id" => query.session_id = Some(value),
+            "status" => {
+                let status = query::choice(&name, &value, "completed, failed", &mut wrong);
+                query.failed = status.map(|status| status == AssetStatus::Failed);
+            }
+            "type" => {
+                let names = "room-composite, room-composite-legacy, room-vod, chat, transcript, \
+                             summary, track, stream";
+                kind = query::choice(&name, &value, names, &mut wrong);
+            }
+            _ => _ = paging.take(&name, &value, &mut wrong),
+        }
+    }
+    let query = AssetQuery { before: paging.before, limit: paging.limit, ..query };
+    wrong.unless((query, kind))
+}

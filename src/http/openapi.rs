@@ -1,0 +1,91 @@
+//! The API's document (OpenAPI 3.1): what all routes share. Each route's own part
+//! stands at its handler; a test holds the whole to a checked-in copy.
+
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::{OpenApi, RefOr};
+use utoipa::{IntoResponses, OpenApi as _};
+
+use super::auth;
+use super::error::ErrorView;
+use super::refusals::{Internal, NotJson, Refused, TooLarge, Unauthorized};
+
+/// The name of the one security scheme.
+const SCHEME: &str = "management_token";
+
+#[derive(utoipa::OpenApi)]
+#[openapi(
+    info(
+        title = "roomreel",
+        description = "Records browser meetings. Routes, shapes and texts are those of the \
+                       100ms recordings API v2; docs/api.md tells what differs.\n\n\
+                       Answers are JSON and end with a newline; every success is 200. \
+                       Unknown fields and parameters are ignored, and an empty parameter or a \
+                       `null` is as good as none.",
+    ),
+    tags(
+        (name = "recordings", description = "Recordings of rooms"),
+        (name = "assets", description = "Finished files and links to them"),
+        (name = "webhooks", description = "What was told to webhook endpoints"),
+        (name = "health", description = "For load balancers and orchestrators"),
+    ),
+    components(schemas(ErrorView)),
+)]
+struct Base;
+
+/// The document without routes.
+pub(super) fn base() -> OpenApi {
+    Base::openapi()
+}
+
+/// Adds what is true of every route: who may call, and how that is refused.
+pub(super) fn finish(mut document: OpenApi) -> OpenApi {
+    let bearer = HttpBuilder::new()
+        .scheme(HttpAuthScheme::Bearer)
+        .bearer_format("JWT")
+        .description(Some("A management token, HS256; needed if `auth.keys` are configured"))
+        .build();
+    let components = document.components.get_or_insert_default();
+    components.add_security_scheme(SCHEME, SecurityScheme::Http(bearer));
+    document.security =
+        Some(vec![SecurityRequirement::new::<_, [&str; 0], &str>(SCHEME, [])]);
+
+    for (path, item) in &mut document.paths.paths {
+        let operations = [&mut item.get, &mut item.post, &mut item.delete];
+        for operation in operations.into_iter().flatten() {
+            let mut shared: Vec<_> = [Refused::responses(), TooLarge::responses()].into();
+            shared.extend([NotJson::responses(), Internal::responses()]);
+            if !auth::OPEN.contains(&path.as_str()) {
+                shared.push(Unauthorized::responses());
+            }
+            for (code, response) in shared.into_iter().flatten() {
+                operation.responses.responses.entry(code).or_insert(response);
+            }
+            for response in operation.responses.responses.values_mut() {
+                if let RefOr::T(response) = response {
+                    rename(response);
+                }
+            }
+        }
+    }
+    document
+}
+
+/// JSON is answered with this media type everywhere, as the contract's service
+/// does.
+fn rename(response: &mut utoipa::openapi::Response) {
+    if let Some(content) = response.content.remove("application/json") {
+        response.content.insert("application/json;charset=utf-8".into(), content);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::routes;
+
+    #[test]
+    fn the_document_is_the_one_that_is_checked_in() {
+        let mut document = serde_json::to_value(routes::document()).unwrap();
+        document["info"]["version"] = "[version]".into();
+        insta::assert_json_snapshot!("openapi", document);
+    }
+}

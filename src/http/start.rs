@@ -1,0 +1,214 @@
+//! `POST /v2/recordings/room/{room_id}/start`: what a caller wants recorded, made
+//! out of the body and the configuration.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::response::Response;
+use secrecy::ExposeSecret;
+use serde::Deserialize;
+use url::Url;
+use utoipa::ToSchema;
+
+use super::body::{self, Object};
+use super::error::ApiError;
+use super::query::RoomId;
+use super::refusals::{BadStart, Busy, Closing, Held};
+use super::view::RecordingView;
+use super::{App, DESTINATIONS, Settings};
+use crate::config::Transcription;
+use crate::job::{BadSpec, JoinRule, RecordingSpec, Resolution, Video};
+use crate::node::Wanted;
+use crate::store::WebhookTarget;
+use crate::token::{self, Seat};
+
+/// How long a caller may let a recording run, in seconds: up to a day.
+const MAX_DURATION: std::ops::RangeInclusive<f64> = 1.0..=86_400.0;
+/// Said where a transcript was asked for.
+const NO_TRANSCRIPT: &str = "transcription: is not supported: no transcript will come";
+
+/// What is to be recorded. Fields that the contract knows and this service does
+/// not are ignored.
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(default)]
+pub(super) struct Start {
+    /// The page to record; http or https. May be left out if the configuration
+    /// has a template for it.
+    #[schema(example = "https://meet.example/preview/standup/recorder?skip_preview=true")]
+    meeting_url: Option<String>,
+    /// Size of the picture; 1280x720 unless configured otherwise.
+    #[schema(value_type = Option<Size>)]
+    resolution: Option<Object<Size>>,
+    /// Sound alone.
+    audio_only: Option<bool>,
+    /// Name of the storage that the file goes to.
+    #[schema(example = "default")]
+    destination: Option<String>,
+    /// Not supported; by configuration ignored with a warning, or refused.
+    #[schema(value_type = Option<TranscriptionWish>)]
+    transcription: Option<Object<TranscriptionWish>>,
+    /// Where this recording's events go instead of the configured endpoints.
+    /// Beyond the contract.
+    #[schema(value_type = Option<WebhookWish>)]
+    webhook: Option<Object<WebhookWish>>,
+    /// What counts as joined: `auto`, `signal`, `media` or `load`. Beyond the
+    /// contract.
+    #[schema(example = "auto")]
+    join: Option<String>,
+    /// It ends by itself after so many seconds. Beyond the contract.
+    #[schema(minimum = 1, maximum = 86_400)]
+    max_duration: Option<f64>,
+    /// Frames per second. Beyond the contract.
+    #[schema(minimum = 10, maximum = 60)]
+    fps: Option<u32>,
+}
+
+/// Width 500 to 1920, height 480 to 1920, only one side over 1080, both even.
+#[derive(Deserialize, ToSchema)]
+pub(super) struct Size {
+    #[schema(minimum = 500, maximum = 1920, multiple_of = 2)]
+    width: u32,
+    #[schema(minimum = 480, maximum = 1920, multiple_of = 2)]
+    height: u32,
+}
+
+/// A wish for a transcript.
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(default)]
+pub(super) struct TranscriptionWish {
+    enabled: Option<bool>,
+}
+
+/// An endpoint for one recording's events.
+#[derive(Deserialize, ToSchema)]
+pub(super) struct WebhookWish {
+    /// http or https.
+    #[schema(example = "https://backend.example/hooks")]
+    url: String,
+    /// Sent along with each event, a secret for example.
+    headers: Option<BTreeMap<String, String>>,
+}
+
+/// Start recording a room
+///
+/// Answers before the meeting is joined; `status`, `started_at` and the webhooks
+/// tell whether and when it was.
+#[utoipa::path(
+    post, path = "/v2/recordings/room/{room_id}/start", tag = "recordings",
+    params(("room_id" = String, Path, description = "The room", pattern = "^[A-Za-z0-9._-]{1,128}$")),
+    request_body = Start,
+    responses(
+        (status = 200, description = "The new recording", body = RecordingView),
+        BadStart, Held, Busy, Closing,
+    ),
+)]
+pub(super) async fn start(
+    State(app): State<App>,
+    RoomId(room_id): RoomId,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let wish = if app.settings.meeting.has_template() {
+        body::read_or_default::<Start>(body).await?
+    } else {
+        body::read::<Start>(body).await?
+    };
+    let wanted = wish.check(room_id, &app.settings)?;
+    if let Err(forbidden) = app.addresses.check_url(&wanted.page).await {
+        return Err(ApiError::invalid(vec![format!("meeting_url: {forbidden}")]));
+    }
+    let recording = app.node.start(wanted).await?;
+    Ok(body::answer(StatusCode::OK, &app.view().acted_on(&recording)))
+}
+
+impl Start {
+    /// Everything that is wrong with it at once, or what it asks for.
+    fn check(self, room_id: String, settings: &Settings) -> Result<Wanted, ApiError> {
+        let mut wrong = Vec::new();
+        let mut warnings = Vec::new();
+        let text = self.meeting_url.or_else(|| from_template(&room_id, settings));
+        let text = text.unwrap_or_default();
+        let page = if text.is_empty() {
+            wrong.push("meeting_url: is required: give a full http or https address".to_owned());
+            None
+        } else {
+            good(RecordingSpec::parse_meeting_url(&text), &mut wrong)
+        };
+        let resolution = self
+            .resolution
+            .and_then(|Object(size)| good(Resolution::new(size.width, size.height), &mut wrong));
+        let join = self.join.and_then(|text| good(text.parse::<JoinRule>(), &mut wrong));
+        if let Some(fps) = self.fps {
+            good(Video { fps, ..Video::default() }.check(), &mut wrong);
+        }
+        if let Some(seconds) = self.max_duration.filter(|s| !MAX_DURATION.contains(s)) {
+            let limits = "give 1 to 86400 seconds";
+            wrong.push(format!("max_duration: {seconds} is out of range: {limits}"));
+        }
+        if let Some(name) = &self.destination
+            && !DESTINATIONS.contains(&name.as_str())
+        {
+            let known = DESTINATIONS.join(", ");
+            wrong.push(format!("destination: {name:?} is not configured: give one of {known}"));
+        }
+        let transcript = self.transcription.is_some_and(|Object(t)| t.enabled == Some(true));
+        match settings.recording.transcription {
+            _ if !transcript => {}
+            Transcription::Refuse => wrong.push(NO_TRANSCRIPT.to_owned()),
+            Transcription::Ignore => warnings.push(NO_TRANSCRIPT.to_owned()),
+        }
+        let webhook = self.webhook.and_then(|Object(wish)| wish.check(&mut wrong));
+        match page {
+            Some(page) if wrong.is_empty() => Ok(Wanted {
+                room_id,
+                meeting_url: text.into(),
+                page,
+                resolution,
+                fps: self.fps,
+                join,
+                max_duration: self.max_duration.map(Duration::from_secs_f64),
+                audio_only: self.audio_only.unwrap_or(false),
+                destination: self.destination,
+                webhook,
+                warnings,
+            }),
+            _ => Err(ApiError::invalid(wrong)),
+        }
+    }
+}
+
+impl WebhookWish {
+    fn check(self, wrong: &mut Vec<String>) -> Option<WebhookTarget> {
+        let before = wrong.len();
+        let is_good = |url: &Url| matches!(url.scheme(), "http" | "https") && url.has_host();
+        if !Url::parse(&self.url).is_ok_and(|url| is_good(&url)) {
+            wrong.push("webhook.url: must be a full http or https address".to_owned());
+        }
+        let headers = self.headers.unwrap_or_default();
+        for (name, value) in &headers {
+            if HeaderName::try_from(name).is_err() || HeaderValue::try_from(value).is_err() {
+                wrong.push(format!("webhook.headers: {name:?} is no header that can be sent"));
+            }
+        }
+        let headers = headers.into_iter().map(|(name, value)| (name, value.into())).collect();
+        (wrong.len() == before).then(|| WebhookTarget { url: self.url.into(), headers })
+    }
+}
+
+/// The room's address by the configuration, with a token of its own if it wants one.
+fn from_template(room_id: &str, settings: &Settings) -> Option<String> {
+    let meeting = &settings.meeting;
+    let token = if meeting.wants_token() {
+        let seat = Seat { room_id, role: &meeting.role, user_id: &meeting.name };
+        token::mint_peer(settings.auth.peer_key()?, seat)?
+    } else {
+        String::new().into()
+    };
+    meeting.url(room_id, token.expose_secret())
+}
+
+fn good<T>(checked: Result<T, BadSpec>, wrong: &mut Vec<String>) -> Option<T> {
+    checked.map_err(|bad| wrong.push(bad.to_string())).ok()
+}
