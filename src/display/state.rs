@@ -185,6 +185,8 @@ impl State {
     /// Tells of a change in what is shown, once.
     fn now_shows(&mut self, shown: Shown) {
         if std::mem::replace(&mut self.shown, shown) != shown {
+            // What comes next is a picture, whatever was there before.
+            self.last = None;
             self.tell(match shown {
                 Shown::Nothing => ScreenEvent::SurfaceGone,
                 Shown::Wrong(width, height) => ScreenEvent::WrongSize { width, height },

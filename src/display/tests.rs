@@ -150,9 +150,9 @@ fn a_client_paces_itself_on_the_grid() {
     let stage = Stage::open();
     let mut client = stage.client();
     let window = client.window();
-    let canvas = client.canvas(7, SIZE, RED);
+    let canvases = [client.canvas(7, SIZE, RED), client.canvas(8, SIZE, BLUE)];
     for tag in 0..N {
-        client.show(&window.surface, &canvas, tag);
+        client.show(&window.surface, &canvases[tag as usize % 2], tag);
         client.wait_done(tag);
     }
     client.wait(|told| told.released.len() == N as usize).unwrap();
@@ -226,6 +226,22 @@ fn what_changes_nothing_is_no_picture() {
     client.wait(|told| told.presented.len() == 3 && told.released == [1, 2]).unwrap();
     let ticks = stage.until(client.told.presented[2].sequence);
     assert!(ticks.iter().all(|tick| tick.picture.is_none() && tick.superseded == 0));
+}
+
+#[test]
+fn the_same_pixels_painted_again_are_no_new_picture() {
+    let stage = Stage::open();
+    let mut client = stage.client();
+    let window = client.window();
+    let canvases = [(1, RED), (2, RED), (3, BLUE)].map(|(tag, c)| client.canvas(tag, SIZE, c));
+    for (tag, canvas) in (1..).zip(&canvases) {
+        client.show(&window.surface, canvas, tag);
+        client.wait_done(tag);
+    }
+    client.wait(|told| told.presented.len() == 3).unwrap();
+    let ticks = stage.until(client.told.presented[2].sequence);
+    let painted: Vec<u64> = ticks.iter().filter(|t| t.picture.is_some()).map(|t| t.index).collect();
+    assert_eq!(painted, [0, 2].map(|n| client.told.presented[n].sequence));
 }
 
 #[test]
