@@ -212,6 +212,7 @@ impl Encoder {
             width: self.resolution.width(),
             height: self.resolution.height(),
             stats: Stats { bytes: file.bytes, ..stats },
+            warnings: Vec::new(),
         })
     }
 }

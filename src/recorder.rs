@@ -12,6 +12,7 @@ mod error;
 pub mod journal;
 mod meeting;
 pub mod place;
+mod recover;
 mod studio;
 
 use std::path::PathBuf;
@@ -23,6 +24,7 @@ use self::control::Control;
 pub use self::error::RecordError;
 use self::journal::Journal;
 use self::place::Output;
+pub use self::recover::recover;
 use self::studio::Studio;
 use crate::clock::Mono;
 use crate::job::{Event, RecordingSpec, Stats, StopReason, Summary, What};

@@ -135,6 +135,9 @@ pub(crate) struct Recorder {
     /// The recording's directory
     #[arg(long)]
     pub(crate) dir: PathBuf,
+    /// Record nothing: finish what a recorder that died left in the directory
+    #[arg(long)]
+    pub(crate) salvage: bool,
 }
 
 /// A length of time that is longer than nothing.

@@ -78,6 +78,10 @@ pub enum Event {
     },
     /// The file is complete.
     Finished(Summary),
+    /// A recorder that died left this file, finished by `recorder --salvage`. Told
+    /// again each time that is run; the stats are the last ones known, so `uniform`
+    /// and `loudest_dbfs` still say what was seen and heard.
+    Salvaged(Summary),
     /// The job failed; a final event like `Finished`.
     Failed {
         /// The contract's error type.
@@ -163,18 +167,21 @@ pub struct Stats {
 }
 
 /// What a finished file is.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
     /// Seconds of picture and sound.
     pub duration_s: f64,
     /// Size of the file in bytes.
     pub bytes: u64,
-    /// Pixels per row.
+    /// Pixels per row; 0 in a file of sound alone.
     pub width: u32,
-    /// Rows.
+    /// Rows; 0 in a file of sound alone.
     pub height: u32,
     /// Final counters.
     pub stats: Stats,
+    /// What a viewer may wonder about, a sentence each.
+    #[serde(default)]
+    pub warnings: Vec<String>,
 }
 
 fn silence() -> f64 {

@@ -164,6 +164,7 @@ impl Supervisor {
             }
             Event::Paused { .. } => tracing::info!(%id, "paused"),
             Event::Resumed { .. } => tracing::info!(%id, "resumed"),
+            Event::Salvaged(_) => tracing::info!(%id, "salvaged"),
             Event::Stopped { reason, at, recorded_s } => {
                 self.stopped(reason, Some(at), recorded_s, told).await;
             }

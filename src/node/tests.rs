@@ -49,7 +49,14 @@ fn stopped() -> String {
 
 fn finished() -> String {
     let stats = Stats::default();
-    line(&Event::Finished(Summary { duration_s: 5.5, bytes: 4, width: 720, height: 1280, stats }))
+    line(&Event::Finished(Summary {
+        duration_s: 5.5,
+        bytes: 4,
+        width: 720,
+        height: 1280,
+        stats,
+        warnings: Vec::new(),
+    }))
 }
 
 fn bench_with(script: &str, store: Arc<dyn Store>, change: impl FnOnce(&mut Config)) -> Bench {
