@@ -7,6 +7,7 @@
 
 mod duration;
 mod environment;
+mod storage;
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -20,6 +21,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) use environment::is_setting;
 
 pub use duration::parse as parse_duration;
+pub use storage::{LONGEST_LINK, Storage};
 
 use crate::job::{
     BrowserOptions, DEFAULT_JOIN_TIMEOUT, DEFAULT_MAX_DURATION, JoinRule, Resolution, Video,
@@ -33,6 +35,8 @@ pub struct Config {
     pub server: Server,
     /// Where things are kept.
     pub data: Data,
+    /// How long files are kept and handed out.
+    pub storage: Storage,
     /// What a recording is when its request does not say.
     pub recording: Recording,
     /// How Chromium is run.
@@ -212,6 +216,7 @@ impl Config {
         let bad = |setting, problem: &str| {
             Err(ConfigError::Value { setting, problem: problem.to_owned() })
         };
+        self.storage.check()?;
         let recording = &self.recording;
         if let Err(e) = (Video { fps: recording.fps, crf: recording.crf }).check() {
             let setting = if e.field == "crf" { "recording.crf" } else { "recording.fps" };

@@ -22,13 +22,15 @@ use axum::Router;
 use axum::middleware;
 use axum::routing::{get, post};
 use tokio::net::TcpListener;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use self::error::ApiError;
 use self::guard::Hosts;
 use crate::config::{Config, ConfigError};
 use crate::node::Node;
-use crate::store::{MemoryStore, Store};
+use crate::storage::Local;
+use crate::store::{MemoryStore, Store, Unavailable};
 
 /// How long open connections may take to end once the recordings have.
 const LINGER: Duration = Duration::from_secs(2);
@@ -62,6 +64,9 @@ pub enum ServeError {
         /// Why not.
         source: std::io::Error,
     },
+    /// The store cannot be read.
+    #[error(transparent)]
+    Store(#[from] Unavailable),
     /// The listening socket failed.
     #[error("the HTTP server failed: {0}")]
     Http(#[from] std::io::Error),
@@ -97,11 +102,18 @@ impl Server {
             return Err(ServeError::NotLoopback(listen));
         }
         let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
-        let node = Node::open(config, Arc::clone(&store))
-            .map_err(|source| ServeError::Data { dir: config.data.dir.clone(), source })?;
         let cannot = |source| ServeError::Listen { address: listen, source };
         let listener = TcpListener::bind(listen).await.map_err(cannot)?;
         let address = listener.local_addr().map_err(cannot)?;
+        let unusable = |source| ServeError::Data { dir: config.data.dir.clone(), source };
+        std::fs::create_dir_all(&config.data.dir).map_err(unusable)?;
+        let base = format!("http://{address}")
+            .parse()
+            .map_err(|_| ServeError::Http(std::io::Error::other("the address makes no URL")))?;
+        let storage = Arc::new(Local::open(&config.data.dir, base).map_err(unusable)?);
+        let told = Arc::new(Notify::new());
+        let node = Node::open(config, Arc::clone(&store), storage, told).map_err(unusable)?;
+        node.recover().await?;
         let hosts = Arc::new(Hosts::new(address, &config.server.allowed_hosts));
         let routes = routes(App { node: node.clone(), store }, hosts);
         Ok(Self { listener, address, node, routes })
@@ -116,6 +128,10 @@ impl Server {
     /// stop and goes on answering until they have or their grace is over.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), ServeError> {
         tracing::info!(address = %self.address, "listening");
+        tokio::spawn({
+            let node = self.node.clone();
+            async move { node.keep_clean().await }
+        });
         let close = CancellationToken::new();
         let server = axum::serve(self.listener, self.routes)
             .with_graceful_shutdown(close.clone().cancelled_owned());

@@ -126,20 +126,19 @@ fn rows_keep_their_place() {
     let mut client = stage.client();
     let window = client.window();
     // Neither the offset nor the stride is a round number.
-    let shade = |x: u32, y: u32| [(x * 4) as u8, (y * 5) as u8, (x + y) as u8];
-    let pixel = |x, y| {
-        let [b, g, r] = shade(x, y);
-        [b, g, r, 77]
-    };
+    let shade = |x: u32, y: u32, tag: u32| [(x * 4) as u8, (y * 5) as u8, (x + y + 9 * tag) as u8];
     // Read in place, and copied.
     for (tag, seals) in [(1, true), (2, false)] {
         client.seals = seals;
-        let canvas = client.canvas_at(tag, SIZE, 4100, SIZE.0 * 4 + 12, pixel);
+        let canvas = client.canvas_at(tag, SIZE, 4100, SIZE.0 * 4 + 12, |x, y| {
+            let [b, g, r] = shade(x, y, tag);
+            [b, g, r, 77]
+        });
         client.show(&window.surface, &canvas, tag);
         let picture = stage.painted().picture.unwrap();
         for (x, y) in (0..SIZE.1).flat_map(|y| (0..SIZE.0).map(move |x| (x, y))) {
             let got = picture.y[(y * SIZE.0 + x) as usize];
-            assert!(near(got, yuv(shade(x, y))[0]), "{got} at {x}, {y}");
+            assert!(near(got, yuv(shade(x, y, tag))[0]), "{got} at {x}, {y}");
         }
     }
 }
