@@ -143,13 +143,12 @@ impl Store for SqliteStore {
             .await
             .map_err(unavailable)?;
             if inserted.rows_affected() == 0 {
-                // It is there already, or the room is held.
-                return match holder(&recording.room_id, &mut *transaction).await? {
-                    Some(holder) if by_id(recording.id, &mut *transaction).await?.is_none() => {
-                        Err(InsertError::RoomHeld(holder.id))
-                    }
-                    _ => Ok(()),
-                };
+                if by_id(recording.id, &mut *transaction).await?.is_some() {
+                    return Ok(());
+                }
+                let holder = holder(&recording.room_id, &mut *transaction).await?;
+                let lost = || Unavailable("a new recording was not taken in".into());
+                return Err(InsertError::RoomHeld(holder.ok_or_else(lost)?.id));
             }
             for asset in &recording.assets {
                 insert_asset(&recording, asset, &mut transaction).await?;
