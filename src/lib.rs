@@ -12,6 +12,7 @@
 //! - [`room`]: joined? who is here? ended?
 //! - [`recorder`]: one recording from spec to finished file. Start reading here.
 //! - [`node`], [`store`], [`storage`], [`http`], [`config`]: the service around it.
+//! - [`net`]: where a request may lead the service.
 //! - [`demo`]: a small WebRTC room to meet in and to record.
 
 pub mod browser;
@@ -23,6 +24,7 @@ pub mod encode;
 pub mod http;
 pub mod job;
 pub mod media;
+pub mod net;
 pub mod node;
 pub mod recorder;
 pub mod room;
