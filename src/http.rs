@@ -13,6 +13,7 @@ mod log;
 mod recordings;
 mod view;
 
+use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -22,13 +23,17 @@ use axum::Router;
 use axum::middleware;
 use axum::routing::{get, post};
 use tokio::net::TcpListener;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
+use url::Url;
 
 use self::error::ApiError;
 use self::guard::Hosts;
 use crate::config::{Config, ConfigError};
 use crate::node::Node;
+use crate::storage::Local;
 use crate::store::{MemoryStore, Store};
+use crate::webhook::{Deliverer, SetupError};
 
 /// How long open connections may take to end once the recordings have.
 const LINGER: Duration = Duration::from_secs(2);
@@ -62,6 +67,9 @@ pub enum ServeError {
         /// Why not.
         source: std::io::Error,
     },
+    /// Nobody could be told of anything.
+    #[error(transparent)]
+    Webhooks(#[from] SetupError),
     /// The listening socket failed.
     #[error("the HTTP server failed: {0}")]
     Http(#[from] std::io::Error),
@@ -79,6 +87,7 @@ pub struct Server {
     address: SocketAddr,
     node: Node,
     routes: Router,
+    deliverer: Deliverer,
 }
 
 /// What handlers share.
@@ -97,14 +106,18 @@ impl Server {
             return Err(ServeError::NotLoopback(listen));
         }
         let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
-        let node = Node::open(config, Arc::clone(&store))
-            .map_err(|source| ServeError::Data { dir: config.data.dir.clone(), source })?;
+        let data = |source| ServeError::Data { dir: config.data.dir.clone(), source };
+        let node = Node::open(config, Arc::clone(&store)).map_err(data)?;
         let cannot = |source| ServeError::Listen { address: listen, source };
         let listener = TcpListener::bind(listen).await.map_err(cannot)?;
         let address = listener.local_addr().map_err(cannot)?;
         let hosts = Arc::new(Hosts::new(address, &config.server.allowed_hosts));
+        let base = Url::parse(&format!("http://{address}")).map_err(io::Error::other);
+        let storage = base.and_then(|base| Local::open(&config.data.dir, base)).map_err(data)?;
+        let bell = Arc::new(Notify::new());
+        let deliverer = Deliverer::new(config, Arc::clone(&store), Arc::new(storage), bell)?;
         let routes = routes(App { node: node.clone(), store }, hosts);
-        Ok(Self { listener, address, node, routes })
+        Ok(Self { listener, address, node, routes, deliverer })
     }
 
     /// Where it listens; the port is the real one if 0 was asked for.
@@ -117,6 +130,8 @@ impl Server {
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), ServeError> {
         tracing::info!(address = %self.address, "listening");
         let close = CancellationToken::new();
+        let _closed = close.clone().drop_guard();
+        let deliveries = tokio::spawn(self.deliverer.run(close.clone()));
         let server = axum::serve(self.listener, self.routes)
             .with_graceful_shutdown(close.clone().cancelled_owned());
         let mut server = std::pin::pin!(server.into_future());
@@ -128,7 +143,8 @@ impl Server {
             } => close.cancel(),
         }
         // A client that holds its connection open must not hold up the exit.
-        tokio::time::timeout(LINGER, server).await.unwrap_or(Ok(())).map_err(ServeError::Http)
+        let (served, _) = tokio::join!(tokio::time::timeout(LINGER, server), deliveries);
+        served.unwrap_or(Ok(())).map_err(ServeError::Http)
     }
 }
 
