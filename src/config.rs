@@ -7,7 +7,10 @@
 
 mod duration;
 mod environment;
+mod net;
+mod secret;
 mod storage;
+mod webhooks;
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -21,7 +24,10 @@ use serde::{Deserialize, Serialize};
 pub(crate) use environment::is_setting;
 
 pub use duration::parse as parse_duration;
+pub use net::{Net, parse_network};
+pub use secret::Secret;
 pub use storage::{LONGEST_LINK, Storage};
+pub use webhooks::{BadSecret, Endpoint, Webhooks, check_header, parse_endpoint_url, signing_key};
 
 use crate::job::{
     BrowserOptions, DEFAULT_JOIN_TIMEOUT, DEFAULT_MAX_DURATION, JoinRule, Resolution, Video,
@@ -41,6 +47,10 @@ pub struct Config {
     pub recording: Recording,
     /// How Chromium is run.
     pub browser: Browser,
+    /// Where requests may lead the service.
+    pub net: Net,
+    /// Who is told of what happens.
+    pub webhooks: Webhooks,
     /// The program started as `PROGRAM recorder --dir DIR`; this very binary
     /// when absent. No setting of the file: it exists to be replaced in tests.
     #[serde(skip)]
@@ -242,7 +252,7 @@ impl Config {
         if !self.server.allowed_hosts.iter().all(is_host) {
             return bad("server.allowed_hosts", "each must be a \"name\" or \"name:port\"");
         }
-        Ok(())
+        self.webhooks.check()
     }
 }
 

@@ -13,6 +13,7 @@ mod log;
 mod recordings;
 mod view;
 
+use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -24,13 +25,18 @@ use axum::routing::{get, post};
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
+use url::Url;
 
 use self::error::ApiError;
 use self::guard::Hosts;
 use crate::config::{Config, ConfigError};
 use crate::node::Node;
 use crate::storage::Local;
-use crate::store::{MemoryStore, Store, Unavailable};
+use crate::store::{OpenError, SqliteStore, Store, Unavailable};
+use crate::webhook::{Deliverer, SetupError};
+
+/// The database's name in the data directory.
+const DATABASE: &str = "roomreel.db";
 
 /// How long open connections may take to end once the recordings have.
 const LINGER: Duration = Duration::from_secs(2);
@@ -64,9 +70,15 @@ pub enum ServeError {
         /// Why not.
         source: std::io::Error,
     },
-    /// The store cannot be read.
+    /// The database cannot be used.
+    #[error(transparent)]
+    Database(#[from] OpenError),
+    /// The database cannot be read.
     #[error(transparent)]
     Store(#[from] Unavailable),
+    /// Nobody could be told of anything.
+    #[error(transparent)]
+    Webhooks(#[from] SetupError),
     /// The listening socket failed.
     #[error("the HTTP server failed: {0}")]
     Http(#[from] std::io::Error),
@@ -84,6 +96,7 @@ pub struct Server {
     address: SocketAddr,
     node: Node,
     routes: Router,
+    deliverer: Deliverer,
 }
 
 /// What handlers share.
@@ -101,22 +114,22 @@ impl Server {
         if !listen.ip().to_canonical().is_loopback() {
             return Err(ServeError::NotLoopback(listen));
         }
-        let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
+        let unusable = |source| ServeError::Data { dir: config.data.dir.clone(), source };
         let cannot = |source| ServeError::Listen { address: listen, source };
         let listener = TcpListener::bind(listen).await.map_err(cannot)?;
         let address = listener.local_addr().map_err(cannot)?;
-        let unusable = |source| ServeError::Data { dir: config.data.dir.clone(), source };
-        std::fs::create_dir_all(&config.data.dir).map_err(unusable)?;
-        let base = format!("http://{address}")
-            .parse()
-            .map_err(|_| ServeError::Http(std::io::Error::other("the address makes no URL")))?;
+        let hosts = Arc::new(Hosts::new(address, &config.server.allowed_hosts));
+        let base = Url::parse(&format!("http://{address}")).map_err(io::Error::other)?;
         let storage = Arc::new(Local::open(&config.data.dir, base).map_err(unusable)?);
+        let database = SqliteStore::open(&config.data.dir.join(DATABASE)).await?;
+        let store: Arc<dyn Store> = Arc::new(database);
         let told = Arc::new(Notify::new());
+        let deliverer =
+            Deliverer::new(config, Arc::clone(&store), Arc::clone(&storage), Arc::clone(&told))?;
         let node = Node::open(config, Arc::clone(&store), storage, told).map_err(unusable)?;
         node.recover().await?;
-        let hosts = Arc::new(Hosts::new(address, &config.server.allowed_hosts));
         let routes = routes(App { node: node.clone(), store }, hosts);
-        Ok(Self { listener, address, node, routes })
+        Ok(Self { listener, address, node, routes, deliverer })
     }
 
     /// Where it listens; the port is the real one if 0 was asked for.
@@ -133,6 +146,8 @@ impl Server {
             async move { node.keep_clean().await }
         });
         let close = CancellationToken::new();
+        let _closed = close.clone().drop_guard();
+        let deliveries = tokio::spawn(self.deliverer.run(close.clone()));
         let server = axum::serve(self.listener, self.routes)
             .with_graceful_shutdown(close.clone().cancelled_owned());
         let mut server = std::pin::pin!(server.into_future());
@@ -144,7 +159,8 @@ impl Server {
             } => close.cancel(),
         }
         // A client that holds its connection open must not hold up the exit.
-        tokio::time::timeout(LINGER, server).await.unwrap_or(Ok(())).map_err(ServeError::Http)
+        let (served, _) = tokio::join!(tokio::time::timeout(LINGER, server), deliveries);
+        served.unwrap_or(Ok(())).map_err(ServeError::Http)
     }
 }
 

@@ -12,6 +12,7 @@
 //! - [`room`]: joined? who is here? ended?
 //! - [`recorder`]: one recording from spec to finished file. Start reading here.
 //! - [`node`], [`store`], [`storage`], [`http`], [`config`]: the service around it.
+//! - [`webhook`], [`net`]: what it tells others, and where a request may lead it.
 //! - [`demo`]: a small WebRTC room to meet in and to record.
 
 pub mod browser;
@@ -23,6 +24,7 @@ pub mod encode;
 pub mod http;
 pub mod job;
 pub mod media;
+pub mod net;
 pub mod node;
 pub mod recorder;
 pub mod room;
@@ -30,3 +32,4 @@ pub mod speaker;
 pub mod storage;
 pub mod store;
 pub mod timeline;
+pub mod webhook;

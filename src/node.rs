@@ -31,6 +31,7 @@ use self::orders::Orders;
 use self::supervisor::{Start, Supervisor};
 use crate::config::{self, Config};
 use crate::job::{BrowserOptions, JoinRule, RecordingSpec, Resolution, State, StopReason, Video};
+use crate::recorder::place::Lock;
 use crate::storage::Local;
 use crate::store::{
     AdvanceError, Id, InsertError, Recording, Step, Store, Terms, Unavailable, WebhookTarget,
@@ -118,6 +119,8 @@ struct Inner {
     tasks: TaskTracker,
     /// Cancelled once the service shuts down.
     closing: CancellationToken,
+    /// Two services over one directory would take up each other's recordings.
+    _lock: Lock,
 }
 
 /// Who can be told something.
@@ -156,6 +159,7 @@ impl Node {
     ) -> std::io::Result<Self> {
         let dir = config.data.dir.join("recordings");
         process::private_dirs(&dir)?;
+        let lock = Lock::take(&dir)?;
         Ok(Self(Arc::new(Inner {
             store,
             storage,
@@ -169,6 +173,7 @@ impl Node {
             live: Mutex::default(),
             tasks: TaskTracker::new(),
             closing: CancellationToken::new(),
+            _lock: lock,
         })))
     }
 
