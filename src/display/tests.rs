@@ -37,9 +37,13 @@ impl Stage {
     }
 
     fn open_with(fps: u32, ping_every: Duration, patience: Duration) -> Self {
+        Self::open_as(fps, ping_every, patience, false)
+    }
+
+    fn open_as(fps: u32, ping_every: Duration, patience: Duration, blind: bool) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let (width, height) = SIZE;
-        let config = ScreenConfig { width, height, fps, runtime_dir: dir.path().into() };
+        let config = ScreenConfig { width, height, fps, blind, runtime_dir: dir.path().into() };
         let (sink, ticks) = mpsc::channel();
         let (told, events) = unbounded_channel();
         // The stage may be gone before the thread.
@@ -118,6 +122,22 @@ fn pictures_come_in_order_with_their_colours() {
         assert!(is_all(&picture, colour), "{colour:?} became {:?}", &picture.y[..4]);
     }
     assert_eq!(stage.event(), Stage::mapped());
+}
+
+#[test]
+fn blind_it_hands_over_one_picture_and_all_buffers_back() {
+    let stage = Stage::open_as(FPS, PING_EVERY, PATIENCE, true);
+    let mut client = stage.client();
+    let window = client.window();
+    let canvas = client.canvas(1, SIZE, RED);
+    client.show(&window.surface, &canvas, 1);
+    assert!(is_all(&stage.painted().picture.unwrap(), RED));
+    for (tag, colour) in [(2, GREEN), (3, BLUE)] {
+        let canvas = client.canvas(tag, SIZE, colour);
+        client.show(&window.surface, &canvas, tag);
+        client.wait(|seen| seen.released.contains(&tag)).unwrap();
+    }
+    assert!((0..3).all(|_| stage.tick().picture.is_none()));
 }
 
 #[test]
@@ -421,8 +441,13 @@ fn the_socket_comes_and_goes() {
     let stage = Stage::open();
     let socket = stage.dir.path().join("wayland-0");
     assert_eq!(stage.screen.socket(), socket);
-    let config =
-        ScreenConfig { width: 64, height: 64, fps: 30, runtime_dir: stage.dir.path().into() };
+    let config = ScreenConfig {
+        width: 64,
+        height: 64,
+        fps: 30,
+        blind: false,
+        runtime_dir: stage.dir.path().into(),
+    };
     let again = Screen::open(config, Box::new(|_| ()), unbounded_channel().0);
     assert!(matches!(again, Err(ScreenError::Socket { .. })), "a second screen in one place");
     assert!(socket.exists(), "the first keeps its socket");
@@ -436,11 +461,18 @@ fn impossible_screens_are_refused() {
     for (width, height, fps) in
         [(0, 720, 30), (1281, 720, 30), (1280, 719, 30), (10_000, 720, 30), (1280, 720, 0)]
     {
-        let config = ScreenConfig { width, height, fps, runtime_dir: dir.path().into() };
+        let config =
+            ScreenConfig { width, height, fps, blind: false, runtime_dir: dir.path().into() };
         let screen = Screen::open(config, Box::new(|_| ()), unbounded_channel().0);
         assert!(matches!(screen, Err(ScreenError::Config { .. })), "{width}x{height}@{fps}");
     }
-    let config = ScreenConfig { width: 2, height: 2, fps: 1, runtime_dir: dir.path().join("none") };
+    let config = ScreenConfig {
+        width: 2,
+        height: 2,
+        fps: 1,
+        blind: false,
+        runtime_dir: dir.path().join("none"),
+    };
     let screen = Screen::open(config, Box::new(|_| ()), unbounded_channel().0);
     assert!(matches!(screen, Err(ScreenError::Socket { .. })));
 }
