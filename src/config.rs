@@ -9,6 +9,10 @@ mod auth;
 mod duration;
 mod environment;
 mod meeting;
+mod net;
+mod secret;
+mod storage;
+mod webhooks;
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -25,6 +29,10 @@ pub(crate) use environment::is_setting;
 pub use auth::{AppKey, Auth, SHORTEST_SECRET};
 pub use duration::parse as parse_duration;
 pub use meeting::Meeting;
+pub use net::{Net, parse_network};
+pub use secret::Secret;
+pub use storage::Storage;
+pub use webhooks::{BadSecret, Endpoint, Webhooks, check_header, parse_endpoint_url, signing_key};
 
 use crate::job::{
     BrowserOptions, DEFAULT_JOIN_TIMEOUT, DEFAULT_MAX_DURATION, JoinRule, Resolution, Video,
@@ -38,6 +46,8 @@ pub struct Config {
     pub server: Server,
     /// Where things are kept.
     pub data: Data,
+    /// How long files are kept and handed out.
+    pub storage: Storage,
     /// What a recording is when its request does not say.
     pub recording: Recording,
     /// How Chromium is run.
@@ -46,6 +56,10 @@ pub struct Config {
     pub auth: Auth,
     /// The address of a room whose start names none.
     pub meeting: Meeting,
+    /// Where requests may lead the service.
+    pub net: Net,
+    /// Who is told of what happens.
+    pub webhooks: Webhooks,
     /// The program started as `PROGRAM recorder --dir DIR`; this very binary
     /// when absent. No setting of the file: it exists to be replaced in tests.
     #[serde(skip)]
@@ -301,7 +315,8 @@ impl Config {
             );
         }
         let sections = self.auth.check().and(self.meeting.check(self.auth.peer_key().is_some()));
-        sections.map_err(|(setting, problem)| ConfigError::Value { setting, problem })
+        sections.map_err(|(setting, problem)| ConfigError::Value { setting, problem })?;
+        self.webhooks.check()
     }
 }
 

@@ -50,6 +50,9 @@ pub struct ScreenConfig {
     pub height: u32,
     /// Ticks per second, 1 to 1000.
     pub fps: u32,
+    /// Only the first picture is handed over, to tell that something is painted:
+    /// nobody looks at the others, and none of them is converted.
+    pub blind: bool,
     /// A directory that only the browser's user can enter; the socket
     /// `wayland-0` is made in it.
     pub runtime_dir: PathBuf,
@@ -152,7 +155,7 @@ impl Screen {
         sink: TickSink,
         events: UnboundedSender<ScreenEvent>,
     ) -> Result<Self, ScreenError> {
-        let ScreenConfig { width, height, fps, ref runtime_dir } = config;
+        let ScreenConfig { width, height, fps, ref runtime_dir, .. } = config;
         let side = |n: u32| (2..=8192).contains(&n) && n.is_multiple_of(2);
         if !side(width) || !side(height) || !(1..=1000).contains(&fps) {
             return Err(ScreenError::Config { width, height, fps });
@@ -161,7 +164,7 @@ impl Screen {
         let ticks = |time: Duration| (time.as_secs_f64() * f64::from(fps)).ceil() as u64;
         let pulse = pulse::Pulse::new(ticks(ping_every), ticks(patience));
         let (control, ours) = UnixStream::pair()?;
-        let server = run::Server::new(&socket, (width, height), fps, ours, pulse, sink, events)?;
+        let server = run::Server::new(&socket, &config, ours, pulse, sink, events)?;
         // From here on the socket exists, and dropping removes it.
         let mut screen = Self { socket, control, thread: None };
         let thread = std::thread::Builder::new().name("display".into());

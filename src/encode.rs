@@ -16,6 +16,7 @@ mod nal;
 mod still;
 #[cfg(test)]
 mod tests;
+mod uniform;
 mod video;
 mod worker;
 
@@ -40,8 +41,10 @@ use crate::media::SAMPLE_RATE;
 pub struct EncodeConfig {
     /// Size of every picture.
     pub resolution: Resolution,
-    /// Frame rate and quality.
+    /// Frame rate and quality. The rate paces a file of sound alone, too.
     pub video: Video,
+    /// The file holds no picture, and none is encoded.
+    pub audio_only: bool,
     /// Of the AAC track, bits per second over both channels; 128 000 is usual.
     pub audio_bitrate: u32,
     /// The growing file; must not exist yet.
@@ -61,9 +64,16 @@ pub enum EncodeEvent {
         /// T0: the zero of both tracks on the clock.
         t0: Mono,
     },
-    /// The file has reached its maximum duration and takes no more frames;
-    /// `Drained` follows without a stop.
-    DurationReached,
+    /// The file ends here and takes no more frames: it was stopped, or it is full;
+    /// `Drained` follows.
+    Ended {
+        /// The end of the file on the clock.
+        end: Mono,
+        /// Frames in the file, pauses not counted.
+        frames: u64,
+        /// It has reached its maximum duration.
+        full: bool,
+    },
     /// Both tracks are complete up to the end, and on disk.
     Drained {
         /// The end of the file on the clock.
@@ -82,7 +92,8 @@ pub struct Encoder {
     intake: Intake,
     stats: Arc<Mutex<Stats>>,
     part: PathBuf,
-    resolution: Resolution,
+    /// Width and height of the picture; zeros without one.
+    size: (u32, u32),
     /// `None` once joined.
     thread: Option<JoinHandle<Result<Option<Finished>, EncodeError>>>,
 }
@@ -101,17 +112,19 @@ impl Encoder {
         // The codecs' own chatter goes to standard error, past our log.
         ffmpeg_next::log::set_level(ffmpeg_next::log::Level::Error);
         let EncodeConfig { resolution, video: choices, .. } = config;
-        let video = video::VideoEncoder::open(resolution, choices)?;
+        let video = match config.audio_only {
+            true => None,
+            false => Some(video::VideoEncoder::open(resolution, choices)?),
+        };
         let audio = audio::AudioEncoder::open(config.audio_bitrate)?;
-        let (sps, pps) = video.parameter_sets();
+        let track = video.as_ref().map(|video| {
+            let (sps, pps) = video.parameter_sets();
+            let (width, height) = (resolution.width() as u16, resolution.height() as u16);
+            mux::VideoTrack { width, height, fps: choices.fps, sps, pps }
+        });
+        let size = track.as_ref().map_or((0, 0), |_| (resolution.width(), resolution.height()));
         let settings = mux::Settings {
-            video: Some(mux::VideoTrack {
-                width: resolution.width() as u16,
-                height: resolution.height() as u16,
-                fps: choices.fps,
-                sps,
-                pps,
-            }),
+            video: track,
             audio: mux::AudioTrack {
                 sample_rate: SAMPLE_RATE as u16,
                 channels: 2,
@@ -125,7 +138,12 @@ impl Encoder {
         let (muxer, head) = mux::Muxer::new(&settings)?;
         let disk = mux::Disk::create(&config.part, &head)?;
         let intake = Intake::default();
-        let stats = Arc::new(Mutex::new(Stats { audio_dbfs: level::SILENCE, ..Stats::default() }));
+        let stats = Arc::new(Mutex::new(Stats {
+            audio_dbfs: level::SILENCE,
+            loudest_dbfs: level::SILENCE,
+            uniform: true,
+            ..Stats::default()
+        }));
         let limit = config.max_duration.as_nanos() * u128::from(choices.fps) / 1_000_000_000;
         let worker = Worker::new(Parts {
             intake: intake.clone(),
@@ -149,7 +167,7 @@ impl Encoder {
                 worker.run()
             })
             .map_err(|error| EncodeError::Thread(format!("cannot start: {error}")))?;
-        Ok(Self { intake, stats, part: config.part, resolution, thread: Some(thread) })
+        Ok(Self { intake, stats, part: config.part, size, thread: Some(thread) })
     }
 
     /// The door for screen and speaker.
@@ -163,7 +181,8 @@ impl Encoder {
         self.intake.command(Item::Begin(at));
     }
 
-    /// Takes the time from `at` on out of the file, until [`resume`](Self::resume).
+    /// Takes the time from `at` on out of the file, until [`resume`](Self::resume);
+    /// before the first frame, the file begins when it is resumed.
     pub fn pause(&self, at: Mono) {
         self.intake.command(Item::Pause(at));
     }
@@ -209,9 +228,10 @@ impl Encoder {
         Ok(Summary {
             duration_s: file.duration.as_secs_f64(),
             bytes: file.bytes,
-            width: self.resolution.width(),
-            height: self.resolution.height(),
+            width: self.size.0,
+            height: self.size.1,
             stats: Stats { bytes: file.bytes, ..stats },
+            warnings: Vec::new(),
         })
     }
 }

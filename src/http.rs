@@ -34,15 +34,21 @@ use std::time::Duration;
 
 use axum::Router;
 use tokio::net::TcpListener;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use self::guard::Guard;
 use crate::config::{self, Config, ConfigError};
+use crate::net;
 use crate::node::Node;
 use crate::storage::Local;
-use crate::store::{MemoryStore, Store};
+use crate::store::{OpenError, SqliteStore, Store, Unavailable};
 use crate::token::Keys;
+use crate::webhook::{Deliverer, SetupError};
+
+/// The database's name in the data directory.
+const DATABASE: &str = "roomreel.db";
 
 /// How long open connections may take to end once the recordings have.
 const LINGER: Duration = Duration::from_secs(2);
@@ -79,6 +85,15 @@ pub enum ServeError {
         /// Why not.
         source: std::io::Error,
     },
+    /// The database cannot be used.
+    #[error(transparent)]
+    Database(#[from] OpenError),
+    /// The database cannot be read.
+    #[error(transparent)]
+    Store(#[from] Unavailable),
+    /// Nobody could be told of anything.
+    #[error(transparent)]
+    Webhooks(#[from] SetupError),
     /// The listening socket failed.
     #[error("the HTTP server failed: {0}")]
     Http(#[from] std::io::Error),
@@ -108,6 +123,7 @@ pub struct Server {
     node: Node,
     closing: CancellationToken,
     routes: Router,
+    deliverer: Deliverer,
 }
 
 /// What handlers share.
@@ -116,6 +132,10 @@ struct App {
     node: Node,
     store: Arc<dyn Store>,
     storage: Arc<Local>,
+    /// Where a request's meeting may be.
+    addresses: net::Guard,
+    /// Rung when there is something to deliver.
+    told: Arc<Notify>,
     settings: Arc<Settings>,
     /// Cancelled once the service shuts down.
     closing: CancellationToken,
@@ -133,22 +153,30 @@ impl Server {
     /// Takes the port and the data directory.
     pub async fn bind(config: &Config) -> Result<Self, ServeError> {
         check(config)?;
-        let cannot_keep = |source| ServeError::Data { dir: config.data.dir.clone(), source };
-        let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
-        let node = Node::open(config, Arc::clone(&store)).map_err(cannot_keep)?;
-
+        let unusable = |source| ServeError::Data { dir: config.data.dir.clone(), source };
         let listen = config.server.listen;
         let cannot = |source| ServeError::Listen { address: listen, source };
         let listener = TcpListener::bind(listen).await.map_err(cannot)?;
         let address = listener.local_addr().map_err(cannot)?;
 
         let public_url = public_url(config, address)?;
-        let storage = Local::open(&config.data.dir, public_url).map_err(cannot_keep)?;
+        let storage = Arc::new(Local::open(&config.data.dir, public_url).map_err(unusable)?);
+        let database = SqliteStore::open(&config.data.dir.join(DATABASE)).await?;
+        let store: Arc<dyn Store> = Arc::new(database);
+        let told = Arc::new(Notify::new());
+        let deliverer =
+            Deliverer::new(config, Arc::clone(&store), Arc::clone(&storage), Arc::clone(&told))?;
+        let node = Node::open(config, Arc::clone(&store), Arc::clone(&storage), Arc::clone(&told))
+            .map_err(unusable)?;
+        node.recover().await?;
+
         let closing = CancellationToken::new();
         let app = App {
             node: node.clone(),
             store,
-            storage: Arc::new(storage),
+            storage,
+            addresses: net::Guard::new(config.net.allow.iter().copied()),
+            told,
             settings: Arc::new(Settings {
                 data_dir: config.data.dir.clone(),
                 recording: config.recording.clone(),
@@ -160,7 +188,7 @@ impl Server {
         let keys = Keys::new(config.auth.keys.clone());
         let guard = Guard::new(address, &config.server, !keys.is_empty());
         let routes = routes::router(app, guard, keys);
-        Ok(Self { listener, address, node, closing, routes })
+        Ok(Self { listener, address, node, closing, routes, deliverer })
     }
 
     /// Where it listens; the port is the real one if 0 was asked for.
@@ -172,7 +200,13 @@ impl Server {
     /// stop and goes on answering until they have or their grace is over.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), ServeError> {
         tracing::info!(address = %self.address, "listening");
+        tokio::spawn({
+            let node = self.node.clone();
+            async move { node.keep_clean().await }
+        });
         let close = CancellationToken::new();
+        let _closed = close.clone().drop_guard();
+        let deliveries = tokio::spawn(self.deliverer.run(close.clone()));
         let server = axum::serve(self.listener, self.routes)
             .with_graceful_shutdown(close.clone().cancelled_owned());
         let mut server = std::pin::pin!(server.into_future());
@@ -185,7 +219,8 @@ impl Server {
             } => close.cancel(),
         }
         // A client that holds its connection open must not hold up the exit.
-        tokio::time::timeout(LINGER, server).await.unwrap_or(Ok(())).map_err(ServeError::Http)
+        let (served, _) = tokio::join!(tokio::time::timeout(LINGER, server), deliveries);
+        served.unwrap_or(Ok(())).map_err(ServeError::Http)
     }
 }
 

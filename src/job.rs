@@ -7,11 +7,13 @@
 mod life;
 mod message;
 mod occurrence;
+mod redact;
 mod spec;
 
 pub use life::{FailureKind, IllegalTransition, State, StopReason};
 pub use message::{Command, Event, Reply, Stats, Summary, What};
 pub use occurrence::{Ended, Occurrence};
+pub use redact::redact_url;
 pub use spec::{
     BadSpec, BrowserOptions, DEFAULT_JOIN_TIMEOUT, DEFAULT_MAX_DURATION, JoinRule, RecordingSpec,
     Resolution, Video,

@@ -13,6 +13,7 @@
 //! - [`recorder`]: one recording from spec to finished file. Start reading here.
 //! - [`node`], [`store`], [`storage`], [`http`], [`config`]: the service around it.
 //! - [`token`]: who may call, and what the bot joins rooms with.
+//! - [`webhook`], [`net`]: what it tells others, and where a request may lead it.
 //! - [`demo`]: a small WebRTC room to meet in and to record.
 
 pub mod browser;
@@ -24,6 +25,7 @@ pub mod encode;
 pub mod http;
 pub mod job;
 pub mod media;
+pub mod net;
 pub mod node;
 pub mod recorder;
 pub mod room;
@@ -32,3 +34,4 @@ pub mod storage;
 pub mod store;
 pub mod timeline;
 pub mod token;
+pub mod webhook;

@@ -7,9 +7,13 @@
 
 mod control;
 mod journal;
+mod orders;
 mod process;
+mod recovery;
 mod redact;
+mod retention;
 mod supervisor;
+mod told;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -18,14 +22,17 @@ use std::time::Duration;
 
 use chrono::Utc;
 use secrecy::SecretString;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use url::Url;
 
-use self::supervisor::Supervisor;
+use self::orders::Orders;
+use self::supervisor::{Start, Supervisor};
 use crate::config::{self, Config};
 use crate::job::{BrowserOptions, JoinRule, RecordingSpec, Resolution, State, StopReason, Video};
+use crate::recorder::place::Lock;
+use crate::storage::Local;
 use crate::store::{
     AdvanceError, Id, InsertError, Recording, Step, Store, Terms, Unavailable, WebhookTarget,
 };
@@ -93,6 +100,12 @@ pub struct Node(Arc<Inner>);
 
 struct Inner {
     store: Arc<dyn Store>,
+    /// Where finished files go.
+    storage: Arc<Local>,
+    /// Rung after each step, as it may have left events in the outbox.
+    told: Arc<Notify>,
+    /// How long finished files are kept; zero is for ever.
+    retention: Duration,
     /// Defaults of a spec, and the grace of a stop.
     recording: config::Recording,
     browser: BrowserOptions,
@@ -106,6 +119,8 @@ struct Inner {
     tasks: TaskTracker,
     /// Cancelled once the service shuts down.
     closing: CancellationToken,
+    /// Two services over one directory would take up each other's recordings.
+    _lock: Lock,
 }
 
 /// Who can be told something.
@@ -116,20 +131,12 @@ struct Live {
     orders: HashMap<Id, watch::Sender<Orders>>,
 }
 
-/// What a recorder is to do; its supervisor sees to it that it does.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Orders {
-    /// Why it is to stop, once it is.
-    stop: Option<StopReason>,
-    /// It is to take no frames for now.
-    paused: bool,
-}
-
 /// A recording's place on this node, given back however its task ends.
 struct Seat {
     node: Arc<Inner>,
     id: Id,
-    _slot: OwnedSemaphorePermit,
+    /// A recording that was found running at the start may be one too many.
+    _slot: Option<OwnedSemaphorePermit>,
 }
 
 impl Drop for Seat {
@@ -140,12 +147,24 @@ impl Drop for Seat {
 
 impl Node {
     /// A node that keeps its recordings under `config.data.dir`, which is
-    /// created if it is missing.
-    pub fn open(config: &Config, store: Arc<dyn Store>) -> std::io::Result<Self> {
+    /// created if it is missing. `told` is rung whenever a step was stored.
+    ///
+    /// Before it is used, [`recover`](Self::recover) takes up what an earlier run
+    /// of the service began.
+    pub fn open(
+        config: &Config,
+        store: Arc<dyn Store>,
+        storage: Arc<Local>,
+        told: Arc<Notify>,
+    ) -> std::io::Result<Self> {
         let dir = config.data.dir.join("recordings");
         process::private_dirs(&dir)?;
+        let lock = Lock::take(&dir)?;
         Ok(Self(Arc::new(Inner {
             store,
+            storage,
+            told,
+            retention: config.storage.retention,
             recording: config.recording.clone(),
             browser: config.browser.options(),
             dir: dir.canonicalize()?,
@@ -154,6 +173,7 @@ impl Node {
             live: Mutex::default(),
             tasks: TaskTracker::new(),
             closing: CancellationToken::new(),
+            _lock: lock,
         })))
     }
 
@@ -252,39 +272,46 @@ impl Inner {
         recording.warnings = wanted.warnings.clone();
         let id = recording.id;
         // In the list before it is in the store: whoever finds it there can stop it.
-        let (seat, orders) = self.enter(id, slot)?;
+        let (seat, orders) = self.enter(id, Some(slot), Orders::default())?;
         self.store.insert(recording.clone()).await.map_err(|e| match e {
             InsertError::RoomHeld(_) => StartError::RoomHeld,
             InsertError::Unavailable(e) => e.into(),
         })?;
         tracing::info!(%id, room_id = %wanted.room_id, "recording accepted");
-        let supervisor = Supervisor {
-            store: Arc::clone(&self.store),
-            id,
-            spec: self.spec(&recording, wanted.page),
-            dir: self.dir.join(id.to_string()),
-            program: self.program.clone(),
-            stop_grace: self.recording.stop_grace,
-            orders,
-            closing: self.closing.clone(),
-        };
+        self.supervise(&recording, wanted.page, seat, orders, Start::Fresh);
+        Ok(recording)
+    }
+
+    /// Sees a recording to its end, behind everybody's back.
+    fn supervise(
+        self: &Arc<Self>,
+        recording: &Recording,
+        page: Url,
+        seat: Seat,
+        orders: watch::Receiver<Orders>,
+        start: Start,
+    ) {
+        let id = recording.id;
+        let spec = self.spec(recording, page);
+        let dir = self.dir.join(id.to_string());
+        let supervisor = Supervisor { node: Arc::clone(self), id, spec, dir, orders, start };
         self.tasks.spawn(async move {
             supervisor.run().await;
             drop(seat);
         });
-        Ok(recording)
     }
 
     fn enter(
         self: &Arc<Self>,
         id: Id,
-        slot: OwnedSemaphorePermit,
+        slot: Option<OwnedSemaphorePermit>,
+        orders: Orders,
     ) -> Result<(Seat, watch::Receiver<Orders>), StartError> {
         let mut live = self.live();
         if live.closed {
             return Err(StartError::Closing);
         }
-        let (sender, receiver) = watch::channel(Orders::default());
+        let (sender, receiver) = watch::channel(orders);
         live.orders.insert(id, sender);
         Ok((Seat { node: Arc::clone(self), id, _slot: slot }, receiver))
     }

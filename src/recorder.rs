@@ -12,7 +12,9 @@ mod error;
 pub mod journal;
 mod meeting;
 pub mod place;
+mod recover;
 mod studio;
+mod verdict;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -23,6 +25,7 @@ use self::control::Control;
 pub use self::error::RecordError;
 use self::journal::Journal;
 use self::place::Output;
+pub use self::recover::recover;
 use self::studio::Studio;
 use crate::clock::Mono;
 use crate::job::{Event, RecordingSpec, Stats, StopReason, Summary, What};
@@ -63,7 +66,8 @@ struct End {
 ///
 /// Ends by a [`Control`], at the maximum duration, when the page says that the
 /// meeting is over, or when browser, encoder or disk fail for good. Whatever
-/// was recorded by then is finalised, also after a failure.
+/// was recorded by then is finalised, also after a failure. A file that is whole
+/// and not worth having (shorter than a second, or blank) fails, too, and is kept.
 pub async fn record(order: Order) -> Outcome {
     let Order { spec, output, mut journal, controls, stats } = order;
     let what = What {
@@ -78,6 +82,7 @@ pub async fn record(order: Order) -> Outcome {
         Err(error) => return failed(error, None, None, &mut journal),
     };
     let end = meeting::attend(&spec, &mut studio, controls, &stats, &mut journal).await;
+    studio.stop(end.at);
     let part = output.part();
     let Some(t0) = studio.t0() else {
         // Nothing was recorded: the empty part file would only look like something.
@@ -91,18 +96,28 @@ pub async fn record(order: Order) -> Outcome {
         return failed(RecordError::Aborted, None, Some(part), &mut journal);
     }
     if let Ok(reason) = end.reason {
-        let recorded_s = studio.stats().elapsed_s;
-        journal.tell(Event::Stopped { reason, at: end.at, recorded_s });
+        let (at, recorded_s) = match studio.end().await {
+            Some(last) => (last.at, last.frames as f64 / f64::from(spec.video.fps)),
+            None => (end.at, studio.stats().elapsed_s),
+        };
+        journal.tell(Event::Stopped { reason, at, recorded_s });
     }
-    match studio.finish(&output.path(t0.epoch_ms)).await {
-        Ok(summary) => {
-            let file = Some((output.path(t0.epoch_ms), summary.clone()));
-            match end.reason {
+    let path = output.path(t0.epoch_ms);
+    match studio.finish(&path).await {
+        Ok(mut summary) => {
+            summary.warnings = verdict::warnings(&summary, spec.audio_only);
+            for warning in &summary.warnings {
+                journal.notice(warning);
+            }
+            let judged = end
+                .reason
+                .and_then(|reason| verdict::judge(&summary, spec.audio_only).map(|()| reason));
+            match judged {
                 Ok(reason) => {
-                    journal.tell(Event::Finished(summary));
-                    Outcome { file, part: None, end: Ok(reason) }
+                    journal.tell(Event::Finished(summary.clone()));
+                    Outcome { file: Some((path, summary)), part: None, end: Ok(reason) }
                 }
-                Err(error) => failed(error, file, None, &mut journal),
+                Err(error) => failed(error, Some((path, summary)), None, &mut journal),
             }
         }
         Err(error) => failed(end.reason.err().unwrap_or(error), None, Some(part), &mut journal),

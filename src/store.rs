@@ -16,6 +16,7 @@ mod id;
 mod memory;
 mod outbox;
 mod recording;
+mod sqlite;
 
 use chrono::{DateTime, Utc};
 use futures::future::BoxFuture;
@@ -24,6 +25,7 @@ pub use id::{BadId, Id};
 pub use memory::MemoryStore;
 pub use outbox::{Delivery, DeliveryQuery, DeliveryState, Outbox, OutboxEvent, Outcome, Replayed};
 pub use recording::{Asset, Failure, OwnedAsset, Recording, Step, Terms, WebhookTarget};
+pub use sqlite::{OpenError, SqliteStore};
 
 use crate::job::{IllegalTransition, State};
 

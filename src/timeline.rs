@@ -131,7 +131,9 @@ impl Timeline {
     }
 
     /// Takes the time from `at` on out of both tracks, from the first tick at or
-    /// after `at` that is not in the file yet, until `resume`.
+    /// after `at` that is not in the file yet, until `resume`. A pause that holds
+    /// when recording could begin moves the beginning: T0 is then the first tick
+    /// that is resumed at.
     pub fn pause(&mut self, at: Mono) {
         self.wish(at, Wish::Pause);
     }
@@ -218,6 +220,20 @@ impl Timeline {
     /// What was counted so far.
     pub fn counters(&self) -> Counters {
         self.counters
+    }
+
+    /// Where the file ends on the clock, once that is decided; its sound may still
+    /// be on the way.
+    pub fn end(&self) -> Option<Mono> {
+        self.end
+    }
+
+    /// True in a pause, once the sound before it is handed out: nothing follows
+    /// until the pause ends.
+    pub fn rests(&self) -> bool {
+        self.grid.is_some()
+            && !self.running
+            && self.sound.written() == grid::samples(self.counters.recorded, self.fps)
     }
 
     /// Takes note of what the screen shows at `tick`.

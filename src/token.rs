@@ -294,10 +294,7 @@ mod tests {
         let seat = Seat { room_id: "r", role: "__internal_recorder", user_id: "bot" };
         let token = mint_peer(&key("a", "s"), seat).unwrap();
         let token = token.expose_secret();
-        assert_eq!(
-            Keys::new(vec![key("a", "s")]).check_management(token),
-            Err(Refused::WrongKind)
-        );
+        assert_eq!(Keys::new(vec![key("a", "s")]).check_management(token), Err(Refused::WrongKind));
         let claims: Value = jsonwebtoken::dangerous::insecure_decode_claims(token).unwrap();
         let iat = claims["iat"].as_i64().unwrap();
         let expected = json!({

@@ -44,6 +44,9 @@ pub(crate) struct Record {
     /// Size of the picture: width 500-1920, height 480-1920, one side at most 1080, both even
     #[arg(long, default_value = "1280x720")]
     pub(crate) resolution: Resolution,
+    /// Record the sound alone
+    #[arg(long)]
+    pub(crate) audio_only: bool,
     /// Frames per second, 10 to 60
     #[arg(long, default_value_t = 30)]
     pub(crate) fps: u32,
@@ -135,6 +138,9 @@ pub(crate) struct Recorder {
     /// The recording's directory
     #[arg(long)]
     pub(crate) dir: PathBuf,
+    /// Record nothing: finish what a recorder that died left in the directory
+    #[arg(long)]
+    pub(crate) salvage: bool,
 }
 
 /// A length of time that is longer than nothing.

@@ -15,6 +15,8 @@ use roomreel::recorder::RecordError;
 /// | 3 | the meeting could not be joined |
 /// | 4 | the browser, screen or speaker failed |
 /// | 5 | the disk or the output failed |
+/// | 6 | less than a second was recorded; the file is kept |
+/// | 7 | the recording is blank: one colour and silence; the file is kept |
 /// | 130 | aborted by a second Ctrl-C; what was recorded is kept |
 #[derive(Debug)]
 pub(crate) struct Exit {
@@ -43,10 +45,12 @@ impl Exit {
 impl From<RecordError> for Exit {
     fn from(error: RecordError) -> Self {
         let code = match &error {
-            RecordError::NotJoined(_) | RecordError::StoppedBeforeJoin => 3,
+            RecordError::NotJoined { .. } | RecordError::StoppedBeforeJoin => 3,
             RecordError::Browser(_) | RecordError::Device(_) => 4,
             RecordError::Disk(_) => 5,
             RecordError::Encoder(_) => 1,
+            RecordError::Short { .. } => 6,
+            RecordError::Blank { .. } => 7,
             RecordError::Aborted => 130,
         };
         Self { code, error: error.into() }

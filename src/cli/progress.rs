@@ -60,6 +60,8 @@ fn sentence(event: &Event) -> Option<String> {
         Event::Browser { version, .. } => Some(format!("browser is up: {version}")),
         Event::Joined { how, .. } => Some(format!("joined the meeting (by {how})")),
         Event::FirstFrame { .. } => Some("recording".into()),
+        Event::Paused { .. } => Some("paused".into()),
+        Event::Resumed { .. } => Some("recording again".into()),
         Event::Stopped { reason, .. } => Some(format!("stopped: {}", reason.text())),
         _ => None,
     }

@@ -51,7 +51,7 @@ fn spec(args: Record) -> Result<RecordingSpec, Exit> {
         meeting_url,
         resolution: args.resolution,
         video: Video { fps: args.fps, crf: args.crf }.check().map_err(Exit::usage)?,
-        audio_only: false,
+        audio_only: args.audio_only,
         join: args.join,
         join_timeout_s: args.join_timeout.as_secs_f64(),
         join_reloads: args.join_reloads,
@@ -108,12 +108,15 @@ impl Signals {
 fn report(outcome: Outcome) -> Result<(), Exit> {
     if let Some((path, summary)) = &outcome.file {
         println!("{}", path.display());
+        let (seconds, bytes) = (summary.duration_s, summary.bytes);
+        if summary.width == 0 {
+            eprintln!("sound alone, {seconds:.2} s, {bytes} bytes");
+            return outcome.end.map(|_| ()).map_err(Exit::from);
+        }
         eprintln!(
-            "{}x{}, {:.2} s, {} bytes; {} frames: {} painted, {} repeated ({} late), {} superseded",
+            "{}x{}, {seconds:.2} s, {bytes} bytes; {} frames: {} painted, {} repeated ({} late), {} superseded",
             summary.width,
             summary.height,
-            summary.duration_s,
-            summary.bytes,
             summary.stats.recorded,
             summary.stats.painted,
             summary.stats.repeated,

@@ -4,13 +4,14 @@
 //! arguments can be read by anybody on the machine.
 
 use std::io::Read;
+use std::path::Path;
 
 use anyhow::{Context, anyhow};
 use roomreel::job::{RecordingSpec, StopReason};
 use roomreel::recorder::control::{self, Control};
 use roomreel::recorder::journal::{JOURNAL, Journal};
 use roomreel::recorder::place::{self, Lock, Output};
-use roomreel::recorder::{Order, record};
+use roomreel::recorder::{Order, record, recover};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 
@@ -31,6 +32,9 @@ pub(crate) fn run(args: Recorder) -> Result<(), Exit> {
         .context("cannot write the journal")
         .map_err(Exit::disk)?;
 
+    if args.salvage {
+        return salvage(&dir, &spec, journal);
+    }
     runtime()?.block_on(async {
         let (control, controls) = mpsc::channel(4);
         let (stats, newest) = watch::channel(Default::default());
@@ -42,6 +46,14 @@ pub(crate) fn run(args: Recorder) -> Result<(), Exit> {
         let outcome = record(Order { spec, output, journal, controls, stats }).await;
         outcome.end.map(|_| ()).map_err(Exit::from)
     })
+}
+
+/// Succeeds if there is a finished file in the end.
+fn salvage(dir: &Path, spec: &RecordingSpec, mut journal: Journal) -> Result<(), Exit> {
+    match recover(dir, spec, &mut journal)? {
+        Some(_) => Ok(()),
+        None => Err(Exit::failure(anyhow!("there is nothing to salvage in {}", dir.display()))),
+    }
 }
 
 fn read_spec() -> anyhow::Result<RecordingSpec> {

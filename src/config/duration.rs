@@ -29,6 +29,31 @@ pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration
     from.deserialize_any(Text)
 }
 
+/// Several of them.
+pub(super) mod list {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[derive(Serialize, Deserialize)]
+    #[serde(transparent)]
+    struct One(#[serde(with = "super")] Duration);
+
+    pub(in super::super) fn serialize<S: Serializer>(
+        all: &[Duration],
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        to.collect_seq(all.iter().copied().map(One))
+    }
+
+    pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Vec<Duration>, D::Error> {
+        let all = Vec::<One>::deserialize(from)?;
+        Ok(all.into_iter().map(|One(duration)| duration).collect())
+    }
+}
+
 struct Text;
 
 impl de::Visitor<'_> for Text {

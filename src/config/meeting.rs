@@ -70,7 +70,9 @@ impl Meeting {
         }
         RecordingSpec::parse_meeting_url(&url).map_err(|bad| (SETTING, bad.problem))?;
         // A room's own host would let a caller choose the host by its room's name.
-        let host = |room: &str| Url::parse(&self.url(room, "token")?).ok().map(|u| u.authority().to_owned());
+        let host = |room: &str| {
+            Url::parse(&self.url(room, "token")?).ok().map(|u| u.authority().to_owned())
+        };
         if host("a") != host("b") {
             return Err((SETTING, "{room_id} must come after the host".into()));
         }

@@ -1,3 +1,5 @@
+use serde_json::json;
+
 use super::*;
 
 fn load(toml: &str, env: &[(&str, &str)]) -> Result<Config, ConfigError> {
@@ -45,6 +47,62 @@ fn the_example_lists_every_setting() {
     }
 }
 
+/// The tables of a list are shown behind `# `, so that the default stays empty.
+#[test]
+fn the_example_shows_an_endpoint_with_every_setting() {
+    let example = example();
+    let shown = example.lines().skip_while(|line| *line != "# [[webhooks.endpoints]]");
+    let shown = shown.map_while(|line| line.strip_prefix("# ")).collect::<Vec<_>>().join("\n");
+    let config = load(&shown, &[]).unwrap();
+    let settings = serde_json::to_value(&config.webhooks.endpoints[0]).unwrap();
+    for (key, value) in settings.as_object().unwrap() {
+        assert!(shown.contains(&format!("\n{key} = ")), "{key} is missing");
+        assert!(![json!([]), json!({}), json!("")].contains(value), "{key} is empty");
+    }
+}
+
+#[test]
+fn lists_of_tables_fit_into_a_variable() {
+    let endpoints =
+        r#"[{name="a",url="https://a.example/?x=1",secrets=[]},{name="b",url="http://b/"}]"#;
+    let config = load("", &[("ROOMREEL_WEBHOOKS__ENDPOINTS", endpoints)]).unwrap();
+    let urls: Vec<_> = config.webhooks.endpoints.iter().map(|e| e.url.expose()).collect();
+    assert_eq!(urls, ["https://a.example/?x=1", "http://b/"]);
+}
+
+#[test]
+fn networks_and_single_addresses_are_allowed() {
+    let config = load("[net]\nallow = [\"10.1.2.3/8\", \"::1\"]", &[]).unwrap();
+    let allowed: Vec<_> = config.net.allow.iter().map(ToString::to_string).collect();
+    assert_eq!(allowed, ["10.0.0.0/8", "::1/128"]);
+}
+
+#[test]
+fn mistakes_in_endpoints_are_named() {
+    let good = "name = \"app\"\nurl = \"https://app.example/\"\n";
+    let cases: [(String, &[&str]); 11] = [
+        ("url = \"https://a/\"".into(), &["webhooks.endpoints", "name"]),
+        ("name = \"app\"".into(), &["webhooks.endpoints", "url"]),
+        ("name = \"request\"\nurl = \"https://a/\"".into(), &["\"request\"", "another"]),
+        ("name = \"a b\"\nurl = \"https://a/\"".into(), &["\"a b\": name", "letters"]),
+        ("name = \"app\"\nurl = \"ftp://s3cret/\"".into(), &["\"app\": url", "http or https"]),
+        (format!("{good}secret = \"x\""), &["secret", "unknown field"]),
+        (format!("{good}secrets = [\"whsec_s3cret\"]"), &["\"app\": secrets", "openssl"]),
+        (format!("{good}secrets = [\"czNjcmV0\"]"), &["\"app\": secrets", "24 to 64 bytes"]),
+        (format!("{good}events = [\"beam.start\"]"), &["beam.start", "beam.started.success"]),
+        (format!("{good}headers = {{ Host = \"s3cret\" }}"), &["\"Host\"", "leave it out"]),
+        (format!("{good}[[webhooks.endpoints]]\n{good}"), &["\"app\" is there twice"]),
+    ];
+    for (toml, needles) in cases {
+        let error = load(&format!("[[webhooks.endpoints]]\n{toml}"), &[]).unwrap_err().to_string();
+        for needle in needles {
+            assert!(error.contains(needle), "{needle:?} is not in {error:?}");
+        }
+        assert!(!error.contains("s3cret"), "{error}");
+        assert_eq!(error.lines().count(), 1, "{error}");
+    }
+}
+
 #[test]
 fn the_environment_wins_over_the_file() {
     let file = "[server]\nlisten = \"127.0.0.1:9000\"\n[recording]\nfps = 25\nmax_duration = 90\n";
@@ -70,7 +128,7 @@ fn the_environment_wins_over_the_file() {
 #[test]
 fn mistakes_are_named() {
     type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a [&'a str]);
-    let cases: [Case<'_>; 13] = [
+    let cases: [Case<'_>; 17] = [
         ("[recording]\nfsp = 30", &[], &["recording.fsp", "unknown field"]),
         ("[recorder]\nfps = 30", &[], &["recorder", "unknown field"]),
         ("", &[("ROOMREEL_SERVER__PORT", "1")], &["server.port", "ROOMREEL_SERVER__PORT"]),
@@ -84,6 +142,10 @@ fn mistakes_are_named() {
         ("[recording]\nresolution = \"641x480\"", &[], &["recording.resolution", "641 is odd"]),
         ("[server]\nlisten = \"localhost\"", &[], &["server.listen"]),
         ("[server]\nallowed_hosts = [\"*\"]", &[], &["server.allowed_hosts", "name:port"]),
+        ("[net]\nallow = [\"inside\"]", &[], &["net.allow", "inside", "10.0.0.0/8"]),
+        ("[webhooks]\nretries = [\"1s\", 0]", &[], &["webhooks.retries", "\"1s\""]),
+        ("[webhooks]\ntimeout = 0", &[], &["webhooks.timeout", "\"10s\""]),
+        ("[webhooks]\nproxy = \"socks\"", &[], &["webhooks.proxy", "http://"]),
     ];
     for (toml, env, needles) in cases {
         let error = load(toml, env).unwrap_err().to_string();

@@ -19,7 +19,7 @@ use super::grid::Grid;
 use super::peer::{Counter, Peer};
 use super::pulse::Pulse;
 use super::state::State;
-use super::{ScreenError, ScreenEvent, TickSink, globals};
+use super::{ScreenConfig, ScreenError, ScreenEvent, TickSink, globals};
 use crate::clock::Mono;
 
 /// Everything the thread waits on.
@@ -49,8 +49,7 @@ impl Server {
     /// Makes the socket at `path`, last of all that can fail.
     pub(super) fn new(
         path: &Path,
-        size: (u32, u32),
-        fps: u32,
+        config: &ScreenConfig,
         control: UnixStream,
         pulse: Pulse,
         sink: TickSink,
@@ -63,8 +62,9 @@ impl Server {
         let socket = |source| ScreenError::Socket { path: path.into(), source };
         let listener = UnixListener::bind(path).map_err(socket)?;
         listener.set_nonblocking(true)?;
-        let grid = Grid::new(Mono::now(), fps);
-        let state = State::new(size, grid, pulse, sink, events.clone());
+        let grid = Grid::new(Mono::now(), config.fps);
+        let size = (config.width, config.height);
+        let state = State::new(size, config.blind, grid, pulse, sink, events.clone());
         let peers = Counter::default();
         Ok(Self { display, state, listener, deaf: false, timer, control, peers, events, next: 0 })
     }

@@ -61,6 +61,8 @@ pub(super) struct State {
     pool: Pool,
     /// The last picture handed over: browsers paint what is there already, too.
     last: Option<Arc<Picture>>,
+    /// Pictures after the first are of no interest.
+    blind: bool,
     pub(super) pulse: Pulse,
     /// The last serial used in an event.
     serial: u32,
@@ -71,6 +73,7 @@ pub(super) struct State {
 impl State {
     pub(super) fn new(
         (width, height): (u32, u32),
+        blind: bool,
         grid: Grid,
         pulse: Pulse,
         sink: TickSink,
@@ -89,6 +92,7 @@ impl State {
             backlog: Backlog::default(),
             pool: Pool::new(width, height),
             last: None,
+            blind,
             pulse,
             serial: 0,
             sink,
@@ -185,6 +189,8 @@ impl State {
     /// Tells of a change in what is shown, once.
     fn now_shows(&mut self, shown: Shown) {
         if std::mem::replace(&mut self.shown, shown) != shown {
+            // What comes next is a picture, whatever was there before.
+            self.last = None;
             self.tell(match shown {
                 Shown::Nothing => ScreenEvent::SurfaceGone,
                 Shown::Wrong(width, height) => ScreenEvent::WrongSize { width, height },
@@ -257,6 +263,10 @@ impl State {
     /// Copies the pixels and gives the buffer back. Who made them unreadable is
     /// disconnected, as libwayland does it.
     fn sample(&mut self, buffer: &WlBuffer) -> Option<Picture> {
+        if self.blind && self.last.is_some() {
+            buffer.release();
+            return None;
+        }
         let painted = paint(buffer.data::<Buffer>()?, &self.pool);
         buffer.release();
         match painted {

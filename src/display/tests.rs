@@ -37,9 +37,13 @@ impl Stage {
     }
 
     fn open_with(fps: u32, ping_every: Duration, patience: Duration) -> Self {
+        Self::open_as(fps, ping_every, patience, false)
+    }
+
+    fn open_as(fps: u32, ping_every: Duration, patience: Duration, blind: bool) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let (width, height) = SIZE;
-        let config = ScreenConfig { width, height, fps, runtime_dir: dir.path().into() };
+        let config = ScreenConfig { width, height, fps, blind, runtime_dir: dir.path().into() };
         let (sink, ticks) = mpsc::channel();
         let (told, events) = unbounded_channel();
         // The stage may be gone before the thread.
@@ -121,25 +125,40 @@ fn pictures_come_in_order_with_their_colours() {
 }
 
 #[test]
+fn blind_it_hands_over_one_picture_and_all_buffers_back() {
+    let stage = Stage::open_as(FPS, PING_EVERY, PATIENCE, true);
+    let mut client = stage.client();
+    let window = client.window();
+    let canvas = client.canvas(1, SIZE, RED);
+    client.show(&window.surface, &canvas, 1);
+    assert!(is_all(&stage.painted().picture.unwrap(), RED));
+    for (tag, colour) in [(2, GREEN), (3, BLUE)] {
+        let canvas = client.canvas(tag, SIZE, colour);
+        client.show(&window.surface, &canvas, tag);
+        client.wait(|seen| seen.released.contains(&tag)).unwrap();
+    }
+    assert!((0..3).all(|_| stage.tick().picture.is_none()));
+}
+
+#[test]
 fn rows_keep_their_place() {
     let stage = Stage::open();
     let mut client = stage.client();
     let window = client.window();
     // Neither the offset nor the stride is a round number.
-    let shade = |x: u32, y: u32| [(x * 4) as u8, (y * 5) as u8, (x + y) as u8];
-    let pixel = |x, y| {
-        let [b, g, r] = shade(x, y);
-        [b, g, r, 77]
-    };
+    let shade = |x: u32, y: u32, tag: u32| [(x * 4) as u8, (y * 5) as u8, (x + y + 9 * tag) as u8];
     // Read in place, and copied.
     for (tag, seals) in [(1, true), (2, false)] {
         client.seals = seals;
-        let canvas = client.canvas_at(tag, SIZE, 4100, SIZE.0 * 4 + 12, pixel);
+        let canvas = client.canvas_at(tag, SIZE, 4100, SIZE.0 * 4 + 12, |x, y| {
+            let [b, g, r] = shade(x, y, tag);
+            [b, g, r, 77]
+        });
         client.show(&window.surface, &canvas, tag);
         let picture = stage.painted().picture.unwrap();
         for (x, y) in (0..SIZE.1).flat_map(|y| (0..SIZE.0).map(move |x| (x, y))) {
             let got = picture.y[(y * SIZE.0 + x) as usize];
-            assert!(near(got, yuv(shade(x, y))[0]), "{got} at {x}, {y}");
+            assert!(near(got, yuv(shade(x, y, tag))[0]), "{got} at {x}, {y}");
         }
     }
 }
@@ -150,9 +169,9 @@ fn a_client_paces_itself_on_the_grid() {
     let stage = Stage::open();
     let mut client = stage.client();
     let window = client.window();
-    let canvas = client.canvas(7, SIZE, RED);
+    let canvases = [client.canvas(7, SIZE, RED), client.canvas(8, SIZE, BLUE)];
     for tag in 0..N {
-        client.show(&window.surface, &canvas, tag);
+        client.show(&window.surface, &canvases[tag as usize % 2], tag);
         client.wait_done(tag);
     }
     client.wait(|told| told.released.len() == N as usize).unwrap();
@@ -226,6 +245,22 @@ fn what_changes_nothing_is_no_picture() {
     client.wait(|told| told.presented.len() == 3 && told.released == [1, 2]).unwrap();
     let ticks = stage.until(client.told.presented[2].sequence);
     assert!(ticks.iter().all(|tick| tick.picture.is_none() && tick.superseded == 0));
+}
+
+#[test]
+fn the_same_pixels_painted_again_are_no_new_picture() {
+    let stage = Stage::open();
+    let mut client = stage.client();
+    let window = client.window();
+    let canvases = [(1, RED), (2, RED), (3, BLUE)].map(|(tag, c)| client.canvas(tag, SIZE, c));
+    for (tag, canvas) in (1..).zip(&canvases) {
+        client.show(&window.surface, canvas, tag);
+        client.wait_done(tag);
+    }
+    client.wait(|told| told.presented.len() == 3).unwrap();
+    let ticks = stage.until(client.told.presented[2].sequence);
+    let painted: Vec<u64> = ticks.iter().filter(|t| t.picture.is_some()).map(|t| t.index).collect();
+    assert_eq!(painted, [0, 2].map(|n| client.told.presented[n].sequence));
 }
 
 #[test]
@@ -406,8 +441,13 @@ fn the_socket_comes_and_goes() {
     let stage = Stage::open();
     let socket = stage.dir.path().join("wayland-0");
     assert_eq!(stage.screen.socket(), socket);
-    let config =
-        ScreenConfig { width: 64, height: 64, fps: 30, runtime_dir: stage.dir.path().into() };
+    let config = ScreenConfig {
+        width: 64,
+        height: 64,
+        fps: 30,
+        blind: false,
+        runtime_dir: stage.dir.path().into(),
+    };
     let again = Screen::open(config, Box::new(|_| ()), unbounded_channel().0);
     assert!(matches!(again, Err(ScreenError::Socket { .. })), "a second screen in one place");
     assert!(socket.exists(), "the first keeps its socket");
@@ -421,11 +461,18 @@ fn impossible_screens_are_refused() {
     for (width, height, fps) in
         [(0, 720, 30), (1281, 720, 30), (1280, 719, 30), (10_000, 720, 30), (1280, 720, 0)]
     {
-        let config = ScreenConfig { width, height, fps, runtime_dir: dir.path().into() };
+        let config =
+            ScreenConfig { width, height, fps, blind: false, runtime_dir: dir.path().into() };
         let screen = Screen::open(config, Box::new(|_| ()), unbounded_channel().0);
         assert!(matches!(screen, Err(ScreenError::Config { .. })), "{width}x{height}@{fps}");
     }
-    let config = ScreenConfig { width: 2, height: 2, fps: 1, runtime_dir: dir.path().join("none") };
+    let config = ScreenConfig {
+        width: 2,
+        height: 2,
+        fps: 1,
+        blind: false,
+        runtime_dir: dir.path().join("none"),
+    };
     let screen = Screen::open(config, Box::new(|_| ()), unbounded_channel().0);
     assert!(matches!(screen, Err(ScreenError::Socket { .. })));
 }

@@ -4,4 +4,5 @@
 mod judge;
 mod record;
 mod scene;
+mod sound_alone;
 mod still;

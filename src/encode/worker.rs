@@ -15,6 +15,7 @@ use super::error::EncodeError;
 use super::intake::{Intake, Item, Next};
 use super::level::Level;
 use super::mux::{Disk, DiskError, Index, Muxer};
+use super::uniform::is_uniform;
 use super::video::VideoEncoder;
 use crate::clock::Mono;
 use crate::job::Stats;
@@ -42,7 +43,8 @@ pub(super) struct Worker {
     /// The newest counters, for whoever asks.
     stats: Arc<Mutex<Stats>>,
     timeline: Timeline,
-    video: VideoEncoder,
+    /// `None` for a file of sound alone.
+    video: Option<VideoEncoder>,
     audio: AudioEncoder,
     muxer: Muxer,
     disk: Disk,
@@ -50,6 +52,14 @@ pub(super) struct Worker {
     /// Frames at which the file ends by itself.
     limit: u64,
     level: Level,
+    /// Every picture so far was one colour, or there was none.
+    uniform: bool,
+    /// The last frame that is not a repeat.
+    changed: u64,
+    /// All that came before the pause under way is with the disk.
+    flushed: bool,
+    /// `Ended` was told.
+    ended: bool,
     /// Sample frames given to the audio encoder.
     sound: u64,
     /// The newest tick: where a file ends that nobody stopped.
@@ -63,7 +73,7 @@ pub(super) struct Parts {
     pub intake: Intake,
     pub events: UnboundedSender<EncodeEvent>,
     pub stats: Arc<Mutex<Stats>>,
-    pub video: VideoEncoder,
+    pub video: Option<VideoEncoder>,
     pub audio: AudioEncoder,
     pub muxer: Muxer,
     pub disk: Disk,
@@ -86,6 +96,10 @@ impl Worker {
             fps,
             limit,
             level: Level::new(),
+            uniform: true,
+            changed: 0,
+            flushed: false,
+            ended: false,
             sound: 0,
             newest: Mono(0),
             deadline: None,
@@ -119,9 +133,17 @@ impl Worker {
             }
             while let Some(action) = self.timeline.next_action() {
                 if let Action::Done { end } = action {
+                    self.tell_end();
                     return Ok(Some(end));
                 }
                 self.act(action)?;
+            }
+            self.tell_end();
+            if self.timeline.rests() && !self.flushed {
+                // Nothing else would bring it to disk for as long as the pause lasts.
+                let fragment = self.muxer.flush()?;
+                append(&self.disk, &self.intake, fragment)?;
+                self.flushed = true;
             }
             self.publish(self.disk.synced());
         }
@@ -150,6 +172,16 @@ impl Worker {
         }
     }
 
+    /// Tells once where the file ends, as soon as that is decided.
+    fn tell_end(&mut self) {
+        let Some(end) = self.timeline.end() else { return };
+        if !std::mem::replace(&mut self.ended, true) {
+            let frames = self.timeline.counters().recorded;
+            self.tell(EncodeEvent::Ended { end, frames, full: frames == self.limit });
+            self.expect_end();
+        }
+    }
+
     /// From now on patience is limited.
     fn expect_end(&mut self) {
         self.deadline.get_or_insert_with(|| Instant::now() + PATIENCE);
@@ -159,13 +191,16 @@ impl Worker {
         match action {
             Action::Begun { t0 } => self.tell(EncodeEvent::FirstFrame { t0 }),
             Action::Frame { index, picture, repeat } => {
-                let frame = self.video.encode(&picture, repeat)?;
+                self.flushed = false;
+                if !repeat {
+                    self.changed = index;
+                }
+                let Some(video) = &mut self.video else { return Ok(()) };
+                // Looked at until one is not: ordinary recordings pay for one look.
+                self.uniform = self.uniform && (repeat || is_uniform(&picture));
+                let frame = video.encode(&picture, repeat)?;
                 let fragment = self.muxer.video(&frame.data, frame.keyframe)?;
                 append(&self.disk, &self.intake, fragment)?;
-                if index + 1 == self.limit {
-                    self.tell(EncodeEvent::DurationReached);
-                    self.expect_end();
-                }
             }
             Action::Samples(samples) => {
                 self.level.add(&samples);
@@ -226,8 +261,9 @@ impl Worker {
             late: counters.late,
             superseded: counters.superseded,
             audio_dbfs: self.level.dbfs(),
-            loudest_dbfs: 0.0,
-            uniform: false,
+            loudest_dbfs: self.level.loudest_dbfs(),
+            uniform: self.uniform,
+            changed_s: self.changed as f64 / f64::from(self.fps),
             bytes,
             // Filled in for whoever asks.
             backlog: 0,

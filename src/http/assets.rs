@@ -133,7 +133,8 @@ fn parse_query(text: Option<&str>) -> Result<(AssetQuery, Option<AssetType>), Ap
             "room_id" => query.room_id = Some(value),
             "session_id" => query.session_id = Some(value),
             "status" => {
-                let status = query::choice(&name, &value, "completed, failed", &mut wrong);
+                let status =
+                    query::choice::<AssetStatus>(&name, &value, "completed, failed", &mut wrong);
                 query.failed = status.map(|status| status == AssetStatus::Failed);
             }
             "type" => {

@@ -25,11 +25,7 @@ pub(super) const OPEN: [&str; 7] = [
 ];
 
 /// Lets a request through or answers it. Without keys there is nothing to ask.
-pub(super) async fn check(
-    State(keys): State<Arc<Keys>>,
-    request: Request,
-    next: Next,
-) -> Response {
+pub(super) async fn check(State(keys): State<Arc<Keys>>, request: Request, next: Next) -> Response {
     let path = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
     if keys.is_empty() || path.is_some_and(|path| OPEN.contains(&path)) {
         return next.run(request).await;

@@ -98,7 +98,6 @@ fn parse_query(text: Option<&str>) -> Result<(DeliveryQuery, usize, usize), ApiE
 
 /// Which deliveries to make again; an absent filter matches all.
 #[derive(Default, Deserialize, ToSchema)]
-#[serde(default)]
 pub(super) struct Replay {
     /// Only of this event.
     #[schema(value_type = Option<Uuid>)]

@@ -66,7 +66,7 @@ pub(super) struct ApiError {
     /// Sentences that name what is wrong and what would be right.
     details: Vec<String>,
     /// What else the answer says: when to retry, what to show.
-    header: Option<(HeaderName, HeaderValue)>,
+    header: Option<Box<(HeaderName, HeaderValue)>>,
     /// For the log only.
     cause: Option<String>,
 }
@@ -97,7 +97,7 @@ impl ApiError {
     }
 
     fn header(self, name: HeaderName, value: HeaderValue) -> Self {
-        Self { header: Some((name, value)), ..self }
+        Self { header: Some(Box::new((name, value))), ..self }
     }
 
     /// A body is needed and there is none.
@@ -276,7 +276,7 @@ impl IntoResponse for ApiError {
         let (header, cause) = (self.header.take(), self.cause.take());
         let (status, text) = self.shown();
         let mut response = body::answer(status, &text);
-        if let Some((name, value)) = header {
+        if let Some((name, value)) = header.map(|header| *header) {
             response.headers_mut().insert(name, value);
         }
         if let Some(cause) = cause {

@@ -46,8 +46,7 @@ pub(super) fn finish(mut document: OpenApi) -> OpenApi {
         .build();
     let components = document.components.get_or_insert_default();
     components.add_security_scheme(SCHEME, SecurityScheme::Http(bearer));
-    document.security =
-        Some(vec![SecurityRequirement::new::<_, [&str; 0], &str>(SCHEME, [])]);
+    document.security = Some(vec![SecurityRequirement::new::<_, [&str; 0], &str>(SCHEME, [])]);
 
     for (path, item) in &mut document.paths.paths {
         let operations = [&mut item.get, &mut item.post, &mut item.delete];
@@ -73,7 +72,7 @@ pub(super) fn finish(mut document: OpenApi) -> OpenApi {
 /// JSON is answered with this media type everywhere, as the contract's service
 /// does.
 fn rename(response: &mut utoipa::openapi::Response) {
-    if let Some(content) = response.content.remove("application/json") {
+    if let Some(content) = response.content.shift_remove("application/json") {
         response.content.insert("application/json;charset=utf-8".into(), content);
     }
 }

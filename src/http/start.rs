@@ -21,6 +21,7 @@ use super::view::RecordingView;
 use super::{App, DESTINATIONS, Settings};
 use crate::config::Transcription;
 use crate::job::{BadSpec, JoinRule, RecordingSpec, Resolution, Video};
+use crate::net;
 use crate::node::Wanted;
 use crate::store::WebhookTarget;
 use crate::token::{self, Seat};
@@ -33,7 +34,6 @@ const NO_TRANSCRIPT: &str = "transcription: is not supported: no transcript will
 /// What is to be recorded. Fields that the contract knows and this service does
 /// not are ignored.
 #[derive(Default, Deserialize, ToSchema)]
-#[serde(default)]
 pub(super) struct Start {
     /// The page to record; http or https. May be left out if the configuration
     /// has a template for it.
@@ -77,7 +77,6 @@ pub(super) struct Size {
 
 /// A wish for a transcript.
 #[derive(Default, Deserialize, ToSchema)]
-#[serde(default)]
 pub(super) struct TranscriptionWish {
     enabled: Option<bool>,
 }
@@ -116,8 +115,11 @@ pub(super) async fn start(
         body::read::<Start>(body).await?
     };
     let wanted = wish.check(room_id, &app.settings)?;
-    if let Err(forbidden) = app.addresses.check_url(&wanted.page).await {
-        return Err(ApiError::invalid(vec![format!("meeting_url: {forbidden}")]));
+    match app.addresses.check_url(&wanted.page).await {
+        // A name that has no address now may have one when the browser asks; if
+        // not, the recording fails and says so.
+        Ok(()) | Err(net::Refused::Unresolved { .. }) => {}
+        Err(refused) => return Err(ApiError::invalid(vec![format!("meeting_url: {refused}")])),
     }
     let recording = app.node.start(wanted).await?;
     Ok(body::answer(StatusCode::OK, &app.view().acted_on(&recording)))

@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 
 pub(super) use asset::{AssetStatus, OwnedAssetView, PresignedView};
 pub(super) use delivery::{DeliveryStatus, DeliveryView, HistoryView, Pagination, ReplayView};
-pub(super) use recording::{RecordingView, Status, Viewer};
+pub(super) use recording::{RecordingView, Status};
 
 /// One page of a list.
 #[derive(Serialize, ToSchema)]

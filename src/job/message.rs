@@ -56,12 +56,13 @@ pub enum Event {
         /// A sentence readable alone.
         message: String,
     },
-    /// Frames are left out from here on.
+    /// Frames are left out from here on; told once for each real change. Before
+    /// `FirstFrame` it means that the file will begin when it is resumed.
     Paused {
         /// When, on the monotonic clock.
         at: Mono,
     },
-    /// Frames are taken again from here on.
+    /// Frames are taken again from here on; told once for each real change.
     Resumed {
         /// When, on the monotonic clock.
         at: Mono,
@@ -72,12 +73,16 @@ pub enum Event {
         reason: StopReason,
         /// The end of the file on the monotonic clock.
         at: Mono,
-        /// Seconds recorded, pauses not counted.
+        /// Seconds of file, pauses not counted.
         #[serde(default)]
         recorded_s: f64,
     },
     /// The file is complete.
     Finished(Summary),
+    /// A recorder that died left this file, finished by `recorder --salvage`. Told
+    /// again each time that is run; the stats are the last ones known, so `uniform`
+    /// and `loudest_dbfs` still say what was seen and heard.
+    Salvaged(Summary),
     /// The job failed; a final event like `Finished`.
     Failed {
         /// The contract's error type.
@@ -140,7 +145,7 @@ pub struct Stats {
     pub elapsed_s: f64,
     /// Pictures the page painted (commits of new content) since T0.
     pub painted: u64,
-    /// Frames in the file.
+    /// Frames in the file; of sound alone, those that its time would hold.
     pub recorded: u64,
     /// Frames in the file that repeat the one before, for whatever reason.
     pub repeated: u64,
@@ -153,9 +158,13 @@ pub struct Stats {
     /// Loudest sample so far, dBFS; -120 when all was silent.
     #[serde(default = "silence")]
     pub loudest_dbfs: f64,
-    /// Every picture so far was one colour, or there was none.
+    /// Every picture so far was one colour, each its own (99 % of it within 3 of
+    /// 255 in every plane), or there was none.
     #[serde(default)]
     pub uniform: bool,
+    /// Seconds of file at which the picture last changed.
+    #[serde(default)]
+    pub changed_s: f64,
     /// Bytes of the file on disk.
     pub bytes: u64,
     /// Frames waiting for the encoder.
@@ -163,18 +172,21 @@ pub struct Stats {
 }
 
 /// What a finished file is.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
     /// Seconds of picture and sound.
     pub duration_s: f64,
     /// Size of the file in bytes.
     pub bytes: u64,
-    /// Pixels per row.
+    /// Pixels per row; 0 in a file of sound alone.
     pub width: u32,
-    /// Rows.
+    /// Rows; 0 in a file of sound alone.
     pub height: u32,
     /// Final counters.
     pub stats: Stats,
+    /// What a viewer may wonder about, a sentence each.
+    #[serde(default)]
+    pub warnings: Vec<String>,
 }
 
 fn silence() -> f64 {

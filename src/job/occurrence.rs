@@ -50,6 +50,10 @@ pub enum Ended {
 }
 
 impl Occurrence {
+    /// Every name that [`name`](Self::name) gives, in the order of a life.
+    pub const NAMES: [&'static str; 4] =
+        ["beam.started.success", "beam.stopped.success", "beam.recording.success", "beam.failure"];
+
     /// The contract's name of the event.
     pub fn name(&self) -> &'static str {
         match self {

@@ -1,21 +1,26 @@
-//! Recorder processes: how one is started, its last words, and what it may
-//! leave behind.
+//! Recorder processes: how one is started or adopted, its last words, and what
+//! it may leave behind.
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal};
 use tokio::io::AsyncWriteExt;
 use tokio::process::{Child, Command};
 
+use super::told::Told;
 use crate::job::RecordingSpec;
+use crate::recorder::place::{LOCK, is_locked};
 
 /// Where a recorder's output goes. A file and not a pipe: the recorder may
 /// outlive whoever would read the other end.
 const LOG: &str = "recorder.log";
+/// How often the lock of an adopted recorder is looked at.
+const LOCK_POLL: Duration = Duration::from_millis(200);
 /// How much of the log a failure quotes, in bytes.
 const LAST_WORDS: u64 = 2048;
 
@@ -29,21 +34,85 @@ pub(super) fn private_dirs(dir: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(dir)
 }
 
+/// A recorder process, ours or one that a service before us started.
+pub(super) enum Process {
+    /// Started by us.
+    Child(Child),
+    /// Not our child, so all that is known of it is that it holds its lock.
+    Adopted {
+        /// The directory it records in.
+        dir: PathBuf,
+    },
+}
+
+impl Process {
+    /// Waits for its end; says how it ended, as far as that can be known.
+    pub(super) async fn wait(&mut self) -> String {
+        match self {
+            Self::Child(child) => match child.wait().await {
+                Ok(status) => status.to_string(),
+                Err(error) => error.to_string(),
+            },
+            Self::Adopted { dir } => {
+                while is_locked(&dir.join(LOCK)) {
+                    tokio::time::sleep(LOCK_POLL).await;
+                }
+                "it was started by an earlier run of the service".to_owned()
+            }
+        }
+    }
+
+    /// Sends the signal to the process, or to its whole group, unless it is gone.
+    /// Whatever else prevents it is logged.
+    pub(super) fn signal(&self, signal: Signal, group: bool, told: &Told) {
+        let id = match self {
+            Self::Child(child) => child.id(),
+            // While it holds its lock, the number in its journal is its own.
+            Self::Adopted { dir } => told.recorder.filter(|_| is_locked(&dir.join(LOCK))),
+        };
+        let Some(pid) = id.filter(|&id| id > 1).and_then(pid) else { return };
+        let sent = if group {
+            rustix::process::kill_process_group(pid, signal)
+        } else {
+            rustix::process::kill_process(pid, signal)
+        };
+        if let Err(error) = sent {
+            tracing::warn!(%error, pid = pid.as_raw_nonzero().get(), "cannot signal a recorder");
+        }
+    }
+}
+
+/// What a recorder is started for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Task {
+    /// To record, in a directory that does not exist yet.
+    Record,
+    /// To make a file of what a dead one left in the directory.
+    Salvage,
+}
+
 /// Starts `program recorder --dir DIR` in a process group of its own and hands
-/// it the spec. `dir` must not exist yet.
+/// it the spec.
 ///
 /// The spec holds the meeting's token, so it goes through standard input: the
 /// arguments and the environment of a process can be read by others.
-pub(super) fn spawn(program: &Path, dir: &Path, spec: &RecordingSpec) -> io::Result<Child> {
-    DirBuilder::new().mode(0o700).create(dir)?;
-    let log = OpenOptions::new().create_new(true).append(true).mode(0o600).open(dir.join(LOG))?;
+pub(super) fn spawn(
+    program: &Path,
+    dir: &Path,
+    spec: &RecordingSpec,
+    task: Task,
+) -> io::Result<Child> {
+    if task == Task::Record {
+        DirBuilder::new().mode(0o700).create(dir)?;
+    }
+    let log = OpenOptions::new().create(true).append(true).mode(0o600).open(dir.join(LOG))?;
     let spec = serde_json::to_vec(spec)?;
     let mut command = Command::new(program);
+    command.arg0("roomreel").arg("recorder").arg("--dir").arg(dir);
+    if task == Task::Salvage {
+        command.arg("--salvage");
+    }
     command
-        .arg0("roomreel")
-        .arg("recorder")
-        .arg("--dir")
-        .arg(dir)
         .stdin(Stdio::piped())
         .stdout(log.try_clone()?)
         .stderr(log)
@@ -62,20 +131,6 @@ pub(super) fn spawn(program: &Path, dir: &Path, spec: &RecordingSpec) -> io::Res
         tokio::spawn(async move { stdin.write_all(&spec).await });
     }
     Ok(child)
-}
-
-/// Sends the signal to the process, or to its whole group, unless it was
-/// reaped. Whatever else prevents it is logged.
-pub(super) fn signal(child: &Child, signal: Signal, group: bool) {
-    let Some(pid) = child.id().and_then(pid) else { return };
-    let sent = if group {
-        rustix::process::kill_process_group(pid, signal)
-    } else {
-        rustix::process::kill_process(pid, signal)
-    };
-    if let Err(error) = sent {
-        tracing::warn!(%error, pid = pid.as_raw_nonzero().get(), "cannot signal a recorder");
-    }
 }
 
 /// The end of the recorder's log, in one line.

@@ -19,6 +19,7 @@ use crate::store::MemoryStore;
 /// and a wait that ends with the test.
 const PRELUDE: &str = r#"#!/bin/bash
 dir=$3
+[ "$4" = --salvage ] && exit 1
 say() { printf '%s\n' "$1" >> "$dir/journal.jsonl"; }
 hold() { while [ -d "$dir" ] && [ ! -e "$dir/go" ]; do sleep 0.05; done; }
 "#;
@@ -49,7 +50,14 @@ fn stopped() -> String {
 
 fn finished() -> String {
     let stats = Stats::default();
-    line(&Event::Finished(Summary { duration_s: 5.5, bytes: 4, width: 720, height: 1280, stats }))
+    line(&Event::Finished(Summary {
+        duration_s: 5.5,
+        bytes: 4,
+        width: 720,
+        height: 1280,
+        stats,
+        warnings: Vec::new(),
+    }))
 }
 
 fn bench_with(script: &str, store: Arc<dyn Store>, change: impl FnOnce(&mut Config)) -> Bench {
@@ -70,7 +78,10 @@ fn bench_with(script: &str, store: Arc<dyn Store>, change: impl FnOnce(&mut Conf
     config.data.dir = root.path().join("data");
     config.recording.max_concurrent = 2;
     change(&mut config);
-    let node = Node::open(&config, Arc::clone(&store)).unwrap();
+    std::fs::create_dir(&config.data.dir).unwrap();
+    let base = "http://127.0.0.1:1".parse().unwrap();
+    let storage = Arc::new(Local::open(&config.data.dir, base).unwrap());
+    let node = Node::open(&config, Arc::clone(&store), storage, Arc::default()).unwrap();
     Bench { root, node, store }
 }
 
@@ -204,8 +215,9 @@ async fn half_lines_and_garbage_do_not_hide_a_recording() {
     let [asset] = &done.assets[..] else { panic!("{:?}", done.assets) };
     assert_eq!((asset.size, asset.duration()), (5, 6));
     assert_eq!(asset.resolution.to_string(), "720x1280");
-    let url = Url::parse(&asset.path).unwrap();
-    assert_eq!(std::fs::read(url.to_file_path().unwrap()).unwrap(), b"film\n");
+    assert_eq!(asset.path, "beam/room/20231114/Rec-room-1700000000123.mp4");
+    let file = bench.root.path().join("data/files").join(&asset.path);
+    assert_eq!(std::fs::read(file).unwrap(), b"film\n");
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 
 use chrono::{DateTime, Utc};
@@ -30,11 +30,14 @@ pub struct Line {
 
 /// The events of the journal at `path`, oldest first; a torn last line is left out.
 pub fn read(path: &Path) -> io::Result<Vec<Event>> {
-    let text = std::fs::read_to_string(path)?;
-    Ok(text
-        .lines()
-        .filter_map(|line| Some(serde_json::from_str::<Line>(line).ok()?.event))
-        .collect())
+    Ok(read_lines(path)?.into_iter().map(|line| line.event).collect())
+}
+
+/// The same with the time of each.
+pub(super) fn read_lines(path: &Path) -> io::Result<Vec<Line>> {
+    // A line may be torn within a character.
+    let text = std::fs::read(path)?;
+    Ok(text.split(|byte| *byte == b'\n').filter_map(|l| serde_json::from_slice(l).ok()).collect())
 }
 
 /// Takes the events of one recording to its file and to whoever watches.
@@ -50,13 +53,20 @@ pub struct Journal {
 
 impl Journal {
     /// A journal that appends to `path` (made with mode 0600), if given, and
-    /// sends a copy of each event to `watcher`, if given.
+    /// sends a copy of each event to `watcher`, if given. A line that a crash has
+    /// torn is ended, so that the next one stands alone.
     pub fn open(
         path: Option<&Path>,
         watcher: Option<mpsc::UnboundedSender<Event>>,
     ) -> io::Result<Self> {
         let file = path
-            .map(|path| OpenOptions::new().create(true).append(true).mode(0o600).open(path))
+            .map(|path| {
+                let mut options = OpenOptions::new();
+                let mut file =
+                    options.create(true).read(true).append(true).mode(0o600).open(path)?;
+                end_torn_line(&mut file)?;
+                io::Result::Ok(file)
+            })
             .transpose()?;
         Ok(Self { file, watcher, broken: false })
     }
@@ -92,6 +102,16 @@ impl Journal {
         }
         Ok(())
     }
+}
+
+fn end_torn_line(file: &mut File) -> io::Result<()> {
+    // What is no plain file (a pipe, /dev/null) has no old lines.
+    let length = if file.metadata()?.is_file() { file.metadata()?.len() } else { 0 };
+    let mut last = [b'\n'];
+    if length > 0 {
+        file.read_exact_at(&mut last, length - 1)?;
+    }
+    if last == [b'\n'] { Ok(()) } else { file.write_all(b"\n") }
 }
 
 #[cfg(test)]

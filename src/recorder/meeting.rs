@@ -54,6 +54,8 @@ pub(super) async fn attend(
         journal,
         every_second,
         begun: None,
+        paused: false,
+        resumed: Mono(0),
         grown: None,
         peers: None,
         crashes: 0,
@@ -123,6 +125,9 @@ struct Attendance<'a> {
     every_second: Interval,
     /// When recording was told to begin; it begins once.
     begun: Option<Mono>,
+    paused: bool,
+    /// When a pause last ended.
+    resumed: Mono,
     /// Frames in the file when it last grew, and when that was.
     grown: Option<(u64, Mono)>,
     /// The last count told, so that only changes are.
@@ -231,11 +236,8 @@ impl Attendance<'_> {
                 Err(reason) => why = reason,
             }
         }
-        let loads = self.spec.join_reloads + 1;
-        let times = if loads == 1 { "once".to_owned() } else { format!("{loads} times") };
-        Err(Interruption::End(End::failed(RecordError::NotJoined(format!(
-            "could not join the meeting, tried {times}: {why}"
-        )))))
+        let tries = self.spec.join_reloads + 1;
+        Err(Interruption::End(End::failed(RecordError::NotJoined { tries, why })))
     }
 
     /// One load of the page; the inner error says why it did not join.
@@ -364,8 +366,8 @@ impl Attendance<'_> {
                     Control::Abort => {
                         return Interruption::End(End::failed(RecordError::Aborted));
                     }
-                    Control::Pause => self.studio.pause(Mono::now()),
-                    Control::Resume => self.studio.resume(Mono::now()),
+                    Control::Pause => self.pause(),
+                    Control::Resume => self.resume(),
                 },
                 event = self.studio.encode_events.recv() => {
                     if let Some(end) = self.encoder_says(event) {

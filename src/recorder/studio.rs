@@ -30,10 +30,17 @@ const SPEAKER_GRACE: Duration = Duration::from_millis(300);
 /// The first frame of the file.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct FirstFrame {
-    /// On the clock of screen and speaker.
-    pub(super) t0: Mono,
     /// Milliseconds since the Unix epoch.
     pub(super) epoch_ms: i64,
+}
+
+/// Where the file ends.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct FileEnd {
+    /// On the clock.
+    pub(super) at: Mono,
+    /// Frames in the file.
+    pub(super) frames: u64,
 }
 
 pub(super) struct Studio {
@@ -41,12 +48,14 @@ pub(super) struct Studio {
     pub(super) screen_events: UnboundedReceiver<ScreenEvent>,
     /// What the speaker tells: connected, lost.
     pub(super) speaker_events: UnboundedReceiver<SpeakerEvent>,
-    /// What the encoder tells: first frame, duration reached, failed, drained.
+    /// What the encoder tells: first frame, end of the file, failed, drained.
     pub(super) encode_events: UnboundedReceiver<EncodeEvent>,
     screen: Screen,
     speaker: Speaker,
     encoder: Encoder,
     first_frame: Option<FirstFrame>,
+    /// Known once the encoder has told.
+    end: Option<FileEnd>,
     /// Sockets, profile and home of the browser; removed last.
     runtime: TempDir,
 }
@@ -62,6 +71,7 @@ impl Studio {
             EncodeConfig {
                 resolution: spec.resolution,
                 video: spec.video,
+                audio_only: spec.audio_only,
                 audio_bitrate: AUDIO_BITRATE,
                 part: output.part(),
                 max_duration: spec.max_duration(),
@@ -88,6 +98,7 @@ impl Studio {
                 width: spec.resolution.width(),
                 height: spec.resolution.height(),
                 fps: spec.video.fps,
+                blind: spec.audio_only,
                 runtime_dir: runtime.path().to_path_buf(),
             },
             Box::new(move |tick| intake.tick(tick)),
@@ -103,6 +114,7 @@ impl Studio {
             speaker,
             encoder,
             first_frame: None,
+            end: None,
             runtime,
         })
     }
@@ -127,7 +139,8 @@ impl Studio {
         self.encoder.begin(at);
     }
 
-    /// Leaves the time from `at` on out of the file.
+    /// Leaves the time from `at` on out of the file. Before the first frame: the
+    /// file begins when it is resumed.
     pub(super) fn pause(&self, at: Mono) {
         self.encoder.pause(at);
     }
@@ -147,12 +160,30 @@ impl Studio {
         let ago = Mono::now().since(t0);
         let epoch_ms =
             chrono::Utc::now().timestamp_millis() - i64::try_from(ago.as_millis()).unwrap_or(0);
-        *self.first_frame.insert(FirstFrame { t0, epoch_ms })
+        *self.first_frame.insert(FirstFrame { epoch_ms })
     }
 
     /// The first frame, once there is one.
     pub(super) fn t0(&self) -> Option<FirstFrame> {
         self.first_frame
+    }
+
+    /// The encoder took its last frame.
+    pub(super) fn note_end(&mut self, at: Mono, frames: u64) {
+        self.end = Some(FileEnd { at, frames });
+    }
+
+    /// Where the file ends, after a stop: the encoder knows as soon as the clock
+    /// has come there. `None` if it failed.
+    pub(super) async fn end(&mut self) -> Option<FileEnd> {
+        while self.end.is_none() {
+            match self.encode_events.recv().await? {
+                EncodeEvent::Ended { end, frames, .. } => self.note_end(end, frames),
+                EncodeEvent::Failed(_) => return None,
+                EncodeEvent::FirstFrame { .. } | EncodeEvent::Drained { .. } => {}
+            }
+        }
+        self.end
     }
 
     /// Counters now.

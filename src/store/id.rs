@@ -39,6 +39,12 @@ impl Id {
         bytes[9..].copy_from_slice(&count.to_be_bytes()[1..]);
         Self(bytes)
     }
+
+    /// The second in which it was made.
+    pub fn created_at(&self) -> DateTime<Utc> {
+        let seconds = u32::from_be_bytes([self.0[0], self.0[1], self.0[2], self.0[3]]);
+        DateTime::from_timestamp(i64::from(seconds), 0).unwrap_or_default()
+    }
 }
 
 impl fmt::Display for Id {

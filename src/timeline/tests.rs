@@ -411,6 +411,52 @@ fn stopped_before_it_began_it_is_done_and_empty() {
 }
 
 #[test]
+fn paused_before_it_began_it_begins_when_it_is_resumed() {
+    let mut timeline = Timeline::new(10, Some(3));
+    timeline.pause(ms(50));
+    timeline.begin(ms(100));
+    for n in 1..6 {
+        timeline.tick(tick(ms(100 * n), n, n == 1));
+    }
+    assert!(timeline.rests());
+    assert!(run(&mut timeline).frames.is_empty());
+    timeline.resume(ms(610));
+    for n in 6..12 {
+        timeline.tick(tick(ms(100 * n), n, true));
+    }
+    timeline.block(block(ms(0), 0, 96_000));
+    let file = run(&mut timeline);
+    assert_eq!(file.t0, Some(ms(700)));
+    assert_eq!(file.frames, [(7, false), (8, false), (9, false)]);
+    assert_eq!((file.left[0], file.left.len()), (1.0 + 0.7 * 48_000.0, 14_400));
+    assert_eq!(file.end, Some(ms(1000)));
+    // Paused and resumed before the beginning, it is as if nothing had been.
+    let mut timeline = Timeline::new(10, None);
+    timeline.pause(ms(10));
+    timeline.resume(ms(20));
+    timeline.begin(ms(100));
+    timeline.tick(tick(ms(100), 1, true));
+    assert_eq!(run(&mut timeline).t0, Some(ms(100)));
+}
+
+#[test]
+fn stopped_in_a_pause_it_ends_where_the_pause_began() {
+    let mut timeline = Timeline::new(10, None);
+    timeline.begin(ms(0));
+    timeline.pause(ms(200));
+    for n in 0..5 {
+        timeline.tick(tick(ms(100 * n), n, true));
+    }
+    timeline.block(block(ms(0), 0, 48_000));
+    timeline.stop(ms(450));
+    assert_eq!(timeline.end(), None);
+    timeline.tick(tick(ms(500), 5, true));
+    let file = run(&mut timeline);
+    assert_eq!((file.frames.len(), file.left.len()), (2, 9_600));
+    assert_eq!((file.end, timeline.end()), (Some(ms(500)), Some(ms(500))));
+}
+
+#[test]
 fn giving_up_without_a_stop_changes_nothing() {
     let mut timeline = Timeline::new(30, None);
     timeline.begin(ms(0));

@@ -15,7 +15,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("yuv", &["display"]),
     ("axum", &["http", "demo"]),
     ("sqlx", &["store"]),
-    ("reqwest", &["webhook"]),
+    ("reqwest", &["net", "webhook"]),
     ("jsonwebtoken", &["token", "demo"]),
     ("object_store", &["storage"]),
 ];

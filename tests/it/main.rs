@@ -12,5 +12,6 @@ mod record_picture;
 mod record_refusals;
 mod record_sound;
 mod record_users;
+mod recorder_salvage;
 mod service;
 mod support;

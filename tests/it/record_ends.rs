@@ -77,7 +77,8 @@ fn a_second_interrupt_leaves_a_part_file_that_plays() {
 #[test]
 fn the_page_ends_it() {
     let _quiet = quiet();
-    let page = "<!doctype html><body style='background:#246'><script>
+    let page = "<!doctype html><body style='background:#246'>
+        <h1 style='font:bold 30vh serif;color:#fff'>A page</h1><script>
         window.roomreel = {joined: true, peers: 2, ended: false};
         setTimeout(() => { roomreel.ended = true; }, 3000);</script>";
     let dir = scratch();

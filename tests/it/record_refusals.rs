@@ -154,7 +154,11 @@ fn a_page_that_never_joins_is_no_recording() {
         &format!("http://{address}/"),
         &["--join", "auto", "--join-timeout", "3s", "--join-reloads", "1"],
     );
-    assert_says(&answer, NOT_JOINED, &["2 times", "did not join"]);
+    assert_says(
+        &answer,
+        NOT_JOINED,
+        &["Beam couldn't connect to Meeting URL after 2 tries", "did not join"],
+    );
 }
 
 #[test]

@@ -13,6 +13,7 @@ pub mod judge;
 pub mod media;
 pub mod pages;
 pub mod process;
+pub mod recorder;
 pub mod roomreel;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};

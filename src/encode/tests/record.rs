@@ -48,7 +48,11 @@ fn every_frame_once_in_order_with_the_sound_where_it_belongs() {
     let told = events(&mut scene);
     let (t0, end) = (scene.time(2), scene.time(152));
     assert!(matches!(told[0], EncodeEvent::FirstFrame { t0: t } if t == t0), "{told:?}");
-    let EncodeEvent::Drained { end: told_end, frames: 150 } = told[1] else { panic!("{told:?}") };
+    let EncodeEvent::Ended { end: cut, frames: 150, full: false } = told[1] else {
+        panic!("{told:?}")
+    };
+    let EncodeEvent::Drained { end: told_end, frames: 150 } = told[2] else { panic!("{told:?}") };
+    assert_eq!(told_end, cut);
     assert!(told_end.since(end).max(end.since(told_end)) < Duration::from_micros(1));
     let part = scene.directory.path().join("film.part");
     assert_eq!(scene.encoder.stats().bytes, part.metadata().unwrap().len());
@@ -58,6 +62,8 @@ fn every_frame_once_in_order_with_the_sound_where_it_belongs() {
     assert_eq!(summary.bytes, out.metadata().unwrap().len());
     let Stats { painted, recorded, repeated, late, superseded, elapsed_s, .. } = summary.stats;
     assert_eq!((painted, recorded, repeated, late, superseded), (150, 150, 0, 0, 0));
+    assert!(!summary.stats.uniform && summary.stats.changed_s > 4.9, "{summary:?}");
+    assert!((summary.stats.loudest_dbfs + 6.02).abs() < 0.1, "{summary:?}");
     assert_eq!(elapsed_s, 5.0);
     assert!(!part.exists());
 
@@ -149,6 +155,69 @@ fn a_pause_is_in_neither_track() {
 }
 
 #[test]
+fn a_pause_does_not_count_towards_the_longest_duration_and_is_on_disk() {
+    let mut scene = Scene::new(10, Duration::from_secs(2));
+    let out = scene.directory.path().join("film.mp4");
+    scene.encoder.begin(EPOCH);
+    scene.encoder.pause(scene.time(13));
+    scene.encoder.resume(scene.time(60));
+    for number in 0..50 {
+        scene.tick(number, true);
+        scene.sound_until(number);
+    }
+    // All that came before the pause, though no fragment was full.
+    let part = scene.directory.path().join("film.part");
+    let patience = std::time::Instant::now() + Duration::from_secs(30);
+    let on_disk = |part: &Path| mux_frames(part) == 13;
+    while !on_disk(&part) {
+        assert!(std::time::Instant::now() < patience, "{} frames on disk", mux_frames(&part));
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    for number in 50..80 {
+        scene.tick(number, true);
+        scene.sound_until(number);
+    }
+    scene.sound_until(80);
+    let told = events(&mut scene);
+    let Some(EncodeEvent::Ended { end, frames: 20, full: true }) = told.get(1) else {
+        panic!("{told:?}")
+    };
+    assert_eq!(*end, scene.time(67));
+    let summary = scene.encoder.finish(&out).unwrap();
+    assert_eq!(summary.duration_s, 2.0);
+    assert_eq!(numbers(&out), (0..13).chain(60..67).collect::<Vec<_>>());
+}
+
+/// Frames that a crash now would leave.
+fn mux_frames(part: &Path) -> u64 {
+    let dir = tempfile::tempdir().unwrap();
+    let (copy, out) = (dir.path().join("copy"), dir.path().join("out"));
+    std::fs::copy(part, &copy).unwrap();
+    mux::salvage(&copy, &out).map_or(0, |file| file.frames)
+}
+
+#[test]
+fn one_colour_all_along_is_uniform_until_it_is_not() {
+    for (patch, uniform) in [(0, true), (1000, true), (20_000, false)] {
+        let scene = Scene::new(10, HOUR);
+        let pool = Pool::new(WIDTH as u32, HEIGHT as u32);
+        scene.encoder.begin(EPOCH);
+        for index in 0..15 {
+            let mut picture = pool.take();
+            // Every picture its own colour, one of them with something on it.
+            picture.y.fill(100 + index as u8);
+            picture.u.fill(90);
+            picture.v.fill(140);
+            picture.y[50_000..50_000 + if index == 7 { patch } else { 0 }].fill(16);
+            let picture = Some(Arc::new(picture));
+            scene.tick_with(Tick { at: scene.time(index), index, picture, superseded: 0 });
+        }
+        let summary = scene.encoder.finish(&scene.directory.path().join("film.mp4")).unwrap();
+        assert_eq!(summary.stats.uniform, uniform, "{patch} pixels");
+    }
+}
+
+#[test]
 fn dropped_without_an_end_it_leaves_a_file_that_plays() {
     let mut scene = Scene::new(30, HOUR);
     scene.encoder.begin(EPOCH);
@@ -205,7 +274,10 @@ fn the_longest_duration_ends_the_file_without_a_stop() {
     }
     scene.sound_until(40);
     let told = events(&mut scene);
-    assert!(matches!(told[1], EncodeEvent::DurationReached), "{told:?}");
+    let Some(EncodeEvent::Ended { end, frames: 15, full: true }) = told.get(1) else {
+        panic!("{told:?}")
+    };
+    assert_eq!(*end, scene.time(15));
     assert!(matches!(told[2], EncodeEvent::Drained { frames: 15, .. }), "{told:?}");
     scene.encoder.stop(scene.time(40));
     assert_eq!(scene.encoder.finish(&out).unwrap().duration_s, 1.5);
@@ -221,7 +293,7 @@ fn without_a_speaker_the_file_has_silence() {
         scene.tick(number, true);
     }
     let summary = scene.encoder.finish(&out).unwrap();
-    assert_eq!(summary.stats.audio_dbfs, -120.0);
+    assert_eq!((summary.stats.audio_dbfs, summary.stats.loudest_dbfs), (-120.0, -120.0));
     let sound = judge::sound(&out, 72_000);
     assert!(sound.iter().all(|sample| sample.abs() < 1e-4));
 }

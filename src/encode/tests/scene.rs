@@ -96,9 +96,19 @@ pub(super) struct Scene {
 
 impl Scene {
     pub(super) fn new(fps: u32, max: Duration) -> Self {
+        Self::with(fps, max, false)
+    }
+
+    /// A file of sound alone.
+    pub(super) fn of_sound_alone(fps: u32, max: Duration) -> Self {
+        Self::with(fps, max, true)
+    }
+
+    fn with(fps: u32, max: Duration, audio_only: bool) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let (sender, events) = unbounded_channel();
         let config = config(&directory.path().join("film.part"), fps, max);
+        let config = EncodeConfig { audio_only, ..config };
         let encoder = Encoder::start(config, sender).unwrap();
         let pool = Pool::new(WIDTH as u32, HEIGHT as u32);
         Self { encoder, events, directory, fps, pool, position: 0, block: 480 }
@@ -156,6 +166,7 @@ pub(super) fn config(part: &Path, fps: u32, max_duration: Duration) -> EncodeCon
     EncodeConfig {
         resolution: Resolution::new(WIDTH as u32, HEIGHT as u32).unwrap(),
         video: Video { fps, ..Video::default() },
+        audio_only: false,
         audio_bitrate: 128_000,
         part: part.to_owned(),
         max_duration,

@@ -69,10 +69,8 @@ enum MediaType {
 
 impl AssetView {
     pub(super) fn of(asset: &Asset, storage: &Local) -> Self {
-        let resolution = ResolutionView {
-            width: asset.resolution.width(),
-            height: asset.resolution.height(),
-        };
+        let resolution =
+            ResolutionView { width: asset.resolution.width(), height: asset.resolution.height() };
         Self {
             id: asset.id.to_string(),
             r#type: COMPOSITE,

@@ -2,7 +2,6 @@
 
 use secrecy::ExposeSecret;
 use serde::Serialize;
-use serde_json::json;
 use utoipa::ToSchema;
 
 use super::asset::{AssetView, COMPOSITE};

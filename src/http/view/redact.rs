@@ -4,9 +4,8 @@
 const MASK: &str = "***";
 
 /// Words that name a parameter whose value nobody else should see.
-const SECRET_WORDS: [&str; 10] = [
-    "token", "auth", "secret", "passw", "pwd", "key", "jwt", "signature", "credential", "session",
-];
+const SECRET_WORDS: [&str; 10] =
+    ["token", "auth", "secret", "passw", "pwd", "key", "jwt", "signature", "credential", "session"];
 
 /// `url` with masks for user and password, for the values of parameters (of query
 /// and fragment) whose name or value looks like a secret.
@@ -74,9 +73,18 @@ mod tests {
                 "https://meet.example/r?auth_token=ab.c&skip_preview=true",
                 Some("https://meet.example/r?auth_token=***&skip_preview=true"),
             ),
-            ("https://meet.example/r?x=eyJh.eyJi.c#jwt=a", Some("https://meet.example/r?x=***#jwt=***")),
-            ("https://meet.example/r#config.x=1&eyJh.eyJi.c", Some("https://meet.example/r#config.x=1&***")),
-            ("https://me:pass@meet.example:1/r?PWD=x", Some("https://***@meet.example:1/r?PWD=***")),
+            (
+                "https://meet.example/r?x=eyJh.eyJi.c#jwt=a",
+                Some("https://meet.example/r?x=***#jwt=***"),
+            ),
+            (
+                "https://meet.example/r#config.x=1&eyJh.eyJi.c",
+                Some("https://meet.example/r#config.x=1&***"),
+            ),
+            (
+                "https://me:pass@meet.example:1/r?PWD=x",
+                Some("https://***@meet.example:1/r?PWD=***"),
+            ),
             ("https://a:b@c@meet.example", Some("https://***@meet.example")),
         ] {
             assert_eq!(redact(url), shown.unwrap_or(url));

@@ -20,6 +20,25 @@ const FIRST_PAINT: Duration = Duration::from_secs(20);
 const STANDSTILL: Duration = Duration::from_secs(15);
 
 impl Attendance<'_> {
+    /// Leaves the time from now on out of the file; a paused recording stays so.
+    pub(super) fn pause(&mut self) {
+        if !std::mem::replace(&mut self.paused, true) {
+            let at = Mono::now();
+            self.studio.pause(at);
+            self.journal.tell(Event::Paused { at });
+        }
+    }
+
+    /// Takes frames again; one that is not paused goes on as it does.
+    pub(super) fn resume(&mut self) {
+        if std::mem::take(&mut self.paused) {
+            let at = Mono::now();
+            self.resumed = at;
+            self.studio.resume(at);
+            self.journal.tell(Event::Resumed { at });
+        }
+    }
+
     /// A word from the encoder; `None` when its thread is gone.
     pub(super) fn encoder_says(&mut self, event: Option<EncodeEvent>) -> Option<End> {
         let Some(event) = event else {
@@ -32,10 +51,10 @@ impl Attendance<'_> {
                 self.journal.tell(Event::FirstFrame { t0, epoch_ms: first.epoch_ms });
                 None
             }
-            EncodeEvent::DurationReached => {
-                let t0 = self.studio.t0().map_or_else(Mono::now, |first| first.t0);
-                let at = t0 + self.spec.max_duration();
-                Some(End { reason: Ok(StopReason::MaxDuration), at })
+            EncodeEvent::Ended { end, frames, .. } => {
+                // Nobody has stopped it: it is full.
+                self.studio.note_end(end, frames);
+                Some(End { reason: Ok(StopReason::MaxDuration), at: end })
             }
             EncodeEvent::Failed(error) => Some(End::failed(error.into())),
             EncodeEvent::Drained { .. } => None,
@@ -83,12 +102,12 @@ impl Attendance<'_> {
     }
 
     /// Once a second: tells the counters, and notices a page that never paints
-    /// and a file that does not grow.
+    /// and a file that does not grow. In a pause neither means anything.
     pub(super) fn each_second(&mut self) -> Option<Interruption> {
         let begun = self.begun?;
         let now = Mono::now();
         if self.studio.t0().is_none() {
-            let waited = now.since(begun) > FIRST_PAINT;
+            let waited = !self.paused && now.since(begun.max(self.resumed)) > FIRST_PAINT;
             return waited.then(|| {
                 Interruption::End(End::failed(RecordError::Browser(format!(
                     "the page painted nothing within {} s",
@@ -100,7 +119,7 @@ impl Attendance<'_> {
         self.stats.send_replace(stats);
         self.journal.tell(Event::Stats(stats));
         let (frames, since) = self.grown.unwrap_or((0, now));
-        if frames != stats.recorded {
+        if frames != stats.recorded || self.paused {
             self.grown = Some((stats.recorded, now));
         } else if now.since(since) > STANDSTILL {
             self.grown = None;

@@ -1,6 +1,6 @@
 //! Processes that never outlive the test that started them.
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
@@ -50,8 +50,20 @@ impl Outcome {
 impl Running {
     /// Starts `command` with nothing on standard input.
     pub fn spawn(command: &mut Command) -> Self {
+        Self::spawn_on(command, Stdio::null())
+    }
+
+    /// Starts `command` with `text` on standard input.
+    pub fn spawn_with(command: &mut Command, text: &str) -> Self {
+        let mut running = Self::spawn_on(command, Stdio::piped());
+        let mut stdin = running.child.stdin.take().unwrap();
+        stdin.write_all(text.as_bytes()).unwrap();
+        running
+    }
+
+    fn spawn_on(command: &mut Command, stdin: Stdio) -> Self {
         let mut child = command
-            .stdin(Stdio::null())
+            .stdin(stdin)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .process_group(0)

@@ -1,0 +1,17 @@
+//! Which addresses a request may lead to.
+//!
+//! A URL that came in a request (a meeting, a webhook of one recording) could
+//! name the machine's own services, its neighbours or a cloud's metadata
+//! endpoint. [`Guard`] says which addresses are the outside world;
+//! [`GuardedResolver`] asks it at connect time, after DNS, so that a name cannot
+//! change its mind in between. URLs that the operator configured are the
+//! operator's word and do not come here.
+//!
+//! `http` checks meeting URLs, `webhook` delivers through the resolver. Nothing
+//! here knows what a recording is.
+
+mod guard;
+mod resolver;
+
+pub use guard::{Guard, Refused};
+pub use resolver::GuardedResolver;

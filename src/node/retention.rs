@@ -1,0 +1,139 @@
+//! What is not needed any more: files that were kept long enough, directories
+//! of recordings that are over, and recordings that somebody wants gone.
+//!
+//! Media that was never made into a file is never deleted by itself, whatever
+//! the store says.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+
+use super::{Inner, Node};
+use crate::store::{Asset, AssetQuery, Id, OwnedAsset, Recording, RemoveError, Unavailable};
+
+/// How often it is looked for.
+const EVERY: Duration = Duration::from_secs(3600);
+/// Assets looked at in one go.
+const BATCH: usize = 100;
+
+impl Node {
+    /// Removes a recording that is over, with its files, events and deliveries.
+    /// The files go first: what fails half-way can be asked for again.
+    pub async fn remove(&self, id: Id) -> Result<Recording, RemoveError> {
+        let node = &self.0;
+        let recording = node.store.get(id).await?.ok_or(RemoveError::NotFound)?;
+        if !recording.state.is_final() {
+            return Err(RemoveError::Active(recording.state));
+        }
+        for asset in &recording.assets {
+            node.delete_file(asset).await?;
+        }
+        let dir = node.dir.join(id.to_string());
+        off_runtime(move || match std::fs::remove_dir_all(dir) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        })
+        .await?;
+        let removed = node.store.remove(id).await?;
+        let files = removed.assets.len();
+        tracing::info!(%id, room_id = %removed.room_id, files, "recording removed on request");
+        Ok(removed)
+    }
+
+    /// Sweeps now and every hour until the service shuts down.
+    pub async fn keep_clean(&self) {
+        let mut hours = tokio::time::interval(EVERY);
+        loop {
+            tokio::select! {
+                () = self.0.closing.cancelled() => return,
+                _ = hours.tick() => {}
+            }
+            if let Err(error) = self.sweep(Utc::now()).await {
+                tracing::error!(%error, "old recordings could not be swept, will try again");
+            }
+        }
+    }
+
+    /// Deletes files that were finished longer than the retention before `now`,
+    /// and directories of recordings that ended before it and hold no media.
+    pub async fn sweep(&self, now: DateTime<Utc>) -> Result<(), Unavailable> {
+        let node = &self.0;
+        if node.retention.is_zero() {
+            return Ok(());
+        }
+        let Some(before) = now.checked_sub_signed(
+            chrono::TimeDelta::from_std(node.retention).unwrap_or(chrono::TimeDelta::MAX),
+        ) else {
+            return Ok(());
+        };
+        let query = AssetQuery { made_before: Some(before), limit: BATCH, ..AssetQuery::default() };
+        loop {
+            let old = node.store.assets(&query).await?;
+            for OwnedAsset { recording_id, asset, .. } in &old {
+                node.delete_file(asset).await?;
+                node.store.remove_asset(asset.id).await?;
+                tracing::info!(%recording_id, asset = %asset.id, path = asset.path,
+                    bytes = asset.size, made = %asset.created_at,
+                    "removed a file that was kept as long as storage.retention says");
+            }
+            if old.len() < BATCH {
+                break;
+            }
+        }
+        for id in node.directories() {
+            let over = node.store.get(id).await?.is_some_and(|recording| {
+                recording.state.is_final() && recording.updated_at < before
+            });
+            if over {
+                node.clear_directory(id).await;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Inner {
+    async fn delete_file(self: &Arc<Self>, asset: &Asset) -> Result<(), Unavailable> {
+        let (storage, path) = (Arc::clone(&self.storage), asset.path.clone());
+        off_runtime(move || storage.delete(&path).map(drop)).await
+    }
+
+    /// Removes the directory of a recording that is over, unless it holds media.
+    async fn clear_directory(&self, id: Id) {
+        let dir = self.dir.join(id.to_string());
+        let cleared = off_runtime(move || {
+            if holds_media(&dir)? {
+                return Ok(false);
+            }
+            std::fs::remove_dir_all(dir).map(|()| true)
+        });
+        match cleared.await {
+            Ok(true) => tracing::info!(%id, "removed the journal and log of an old recording"),
+            Ok(false) => {
+                tracing::warn!(%id, "the directory of an old recording holds media, kept");
+            }
+            Err(error) => tracing::warn!(%id, %error, "cannot remove an old directory"),
+        }
+    }
+}
+
+fn holds_media(dir: &Path) -> std::io::Result<bool> {
+    for entry in std::fs::read_dir(dir)? {
+        if entry?.path().extension().is_some_and(|extension| extension == "mp4") {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// File work, away from the threads that answer requests.
+async fn off_runtime<T: Send + 'static>(
+    work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
+) -> Result<T, Unavailable> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done.map_err(|error| Unavailable(error.to_string())),
+        Err(error) => Err(Unavailable(error.to_string())),
+    }
+}

@@ -1,0 +1,136 @@
+//! What the journal of a recording has told so far. Pure.
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::clock::Mono;
+use crate::job::{Event, FailureKind, Stats, StopReason, Summary};
+use crate::store::Step;
+
+/// See the module's documentation.
+#[derive(Debug, Default)]
+pub(super) struct Told {
+    /// Process id of the recorder.
+    pub(super) recorder: Option<u32>,
+    /// The newest browser's process id and start.
+    pub(super) browser: Option<(u32, u64)>,
+    /// T0 on both clocks.
+    first_frame: Option<(Mono, DateTime<Utc>)>,
+    /// The last frame was taken.
+    pub(super) stopped: bool,
+    /// How the recorder says it ended. The first word counts.
+    pub(super) end: Option<End>,
+    /// The file that was made of what a cut recording left.
+    pub(super) salvaged: Option<Summary>,
+}
+
+/// A final event.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum End {
+    /// The file is complete.
+    Finished(Summary),
+    /// The job failed.
+    Failed {
+        /// The contract's error type.
+        kind: FailureKind,
+        /// A sentence, which may hold secrets.
+        message: String,
+        /// The finished file of what had been recorded by then.
+        file: Option<Summary>,
+    },
+}
+
+impl Told {
+    /// When the first frame was taken.
+    pub(super) fn started_at(&self) -> Option<DateTime<Utc>> {
+        self.first_frame.map(|(_, at)| at)
+    }
+
+    /// Takes one event in; returns the step that follows from it at once.
+    pub(super) fn take(&mut self, event: &Event) -> Option<Step> {
+        match event {
+            Event::Started { pid, .. } => self.recorder = Some(*pid),
+            Event::Browser { pid, start_ticks, .. } => self.browser = Some((*pid, *start_ticks)),
+            Event::FirstFrame { t0, epoch_ms } => {
+                let started_at =
+                    DateTime::from_timestamp_millis(*epoch_ms).unwrap_or_else(Utc::now);
+                self.first_frame = Some((*t0, started_at));
+                return Some(Step::Run { started_at });
+            }
+            Event::Stopped { reason, at, recorded_s } => {
+                return Some(self.stop(*reason, Some(*at), *recorded_s));
+            }
+            Event::Finished(summary) if self.end.is_none() => {
+                self.end = Some(End::Finished(summary.clone()));
+            }
+            Event::Failed { kind, message, file } if self.end.is_none() => {
+                let (kind, message, file) = (*kind, message.clone(), file.clone());
+                self.end = Some(End::Failed { kind, message, file });
+            }
+            Event::Salvaged(summary) => self.salvaged = Some(summary.clone()),
+            _ => {}
+        }
+        None
+    }
+
+    /// The last frame was taken, `at` if that is known.
+    pub(super) fn stop(&mut self, reason: StopReason, at: Option<Mono>, recorded_s: f64) -> Step {
+        self.stopped = true;
+        // File time is monotonic time; a wall clock that stepped is left out.
+        let stopped_at = self.first_frame.zip(at).and_then(|((t0, epoch), at)| {
+            epoch.checked_add_signed(TimeDelta::from_std(at.since(t0)).ok()?)
+        });
+        let stopped_at = stopped_at.unwrap_or_else(Utc::now);
+        Step::PostProcess { started_at: self.started_at(), stopped_at, recorded_s, reason }
+    }
+
+    /// True once the recorder has nothing more to do.
+    pub(super) fn ended(&self) -> bool {
+        self.end.is_some()
+    }
+}
+
+/// Shorter than this is no recording.
+const SHORTEST_S: f64 = 1.0;
+/// Quieter than this is silence.
+const SILENCE_DBFS: f64 = -60.0;
+
+/// True unless the file is too short, or blank and silent all along.
+pub(super) fn is_recording(summary: &Summary) -> bool {
+    let Stats { uniform, loudest_dbfs, .. } = summary.stats;
+    summary.duration_s >= SHORTEST_S && !(uniform && loudest_dbfs < SILENCE_DBFS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn summary(duration_s: f64) -> Summary {
+        Summary { duration_s, bytes: 1, width: 1280, height: 720, ..Default::default() }
+    }
+
+    #[test]
+    fn a_life_is_told_step_by_step() {
+        let mut told = Told::default();
+        assert!(told.take(&Event::Started { pid: 7, what: None }).is_none());
+        let first = Event::FirstFrame { t0: Mono(1_000_000_000), epoch_ms: 1_700_000_000_000 };
+        let Some(Step::Run { started_at }) = told.take(&first) else { panic!("no run") };
+        let at = Mono(3_500_000_000);
+        let stopped = Event::Stopped { reason: StopReason::RoomEnded, at, recorded_s: 2.0 };
+        let Some(Step::PostProcess { stopped_at, recorded_s, .. }) = told.take(&stopped) else {
+            panic!("no end")
+        };
+        assert_eq!(stopped_at - started_at, TimeDelta::milliseconds(2500));
+        assert_eq!((recorded_s, told.stopped, told.recorder), (2.0, true, Some(7)));
+        assert!(told.take(&Event::Finished(summary(2.0))).is_none());
+        assert!(told.ended());
+    }
+
+    #[test]
+    fn only_the_first_end_counts() {
+        let mut told = Told::default();
+        told.take(&Event::Finished(summary(1.0)));
+        let (kind, file) = (FailureKind::InternalError, None);
+        told.take(&Event::Failed { kind, message: "late".into(), file });
+        assert_eq!(told.end, Some(End::Finished(summary(1.0))));
+    }
+}
