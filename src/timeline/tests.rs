@@ -440,7 +440,7 @@ fn paused_before_it_began_it_begins_when_it_is_resumed() {
 }
 
 #[test]
-fn stopped_in_a_pause_it_ends_where_the_pause_began() {
+fn what_was_paused_at_the_stop_is_left_out() {
     let mut timeline = Timeline::new(10, None);
     timeline.begin(ms(0));
     timeline.pause(ms(200));
@@ -448,8 +448,8 @@ fn stopped_in_a_pause_it_ends_where_the_pause_began() {
         timeline.tick(tick(ms(100 * n), n, true));
     }
     timeline.block(block(ms(0), 0, 48_000));
-    timeline.stop(ms(450));
     assert_eq!(timeline.end(), None);
+    timeline.stop(ms(450));
     timeline.tick(tick(ms(500), 5, true));
     let file = run(&mut timeline);
     assert_eq!((file.frames.len(), file.left.len()), (2, 9_600));
