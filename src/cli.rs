@@ -2,6 +2,7 @@
 //! what came of it into words and an exit code.
 
 pub(crate) mod args;
+pub(crate) mod config;
 pub(crate) mod demo;
 mod exit;
 pub(crate) mod logging;
@@ -10,6 +11,7 @@ pub(crate) mod record;
 pub(crate) mod recorder;
 pub(crate) mod salvage;
 pub(crate) mod serve;
+pub(crate) mod token;
 
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};

@@ -14,6 +14,8 @@ fn main() -> ExitCode {
     let done = match args.command {
         Command::Record(record) => cli::record::run(record),
         Command::Serve(serve) => cli::serve::run(serve),
+        Command::Token(token) => cli::token::run(token),
+        Command::Config(config) => cli::config::run(config),
         Command::Salvage(salvage) => cli::salvage::run(salvage),
         Command::Demo(demo) => cli::demo::run(demo),
         Command::Recorder(recorder) => cli::recorder::run(recorder),

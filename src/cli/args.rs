@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
+use ipnet::IpNet;
 use roomreel::config::parse_duration;
 use roomreel::job::{JoinRule, Resolution};
 
@@ -27,6 +28,10 @@ pub(crate) enum Command {
     Serve(Serve),
     /// Run the bundled demo room, with synthetic participants if wanted
     Demo(Demo),
+    /// Print a management token for the service's API
+    Token(Token),
+    /// Look at the service's configuration
+    Config(Config),
     /// Make a finished file out of the part file of a recording that was killed
     Salvage(Salvage),
     /// One recording of the service; the spec comes on standard input
@@ -106,9 +111,42 @@ pub(crate) struct Serve {
     /// Configuration file (TOML)
     #[arg(long)]
     pub(crate) config: Option<PathBuf>,
+    /// A network that a meeting's or a request's webhook URL may lead to although it is
+    /// not public, like 10.0.0.0/8; repeatable
+    #[arg(long, value_name = "CIDR", value_parser = roomreel::config::parse_network)]
+    pub(crate) allow_net: Vec<IpNet>,
     /// Also run the demo room on this address
     #[arg(long, value_name = "ADDR:PORT", num_args = 0..=1, default_missing_value = "127.0.0.1:8090")]
     pub(crate) demo: Option<SocketAddr>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Token {
+    /// Configuration file (TOML) with the keys
+    #[arg(long)]
+    pub(crate) config: Option<PathBuf>,
+    /// Which of auth.keys signs; the first one otherwise
+    #[arg(long)]
+    pub(crate) access_key: Option<String>,
+    /// How long the token is good
+    #[arg(long, value_parser = duration, default_value = "24h")]
+    pub(crate) life: Duration,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Config {
+    #[command(subcommand)]
+    pub(crate) what: ConfigCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Say whether the service would start with it
+    Check {
+        /// Configuration file (TOML)
+        #[arg(long)]
+        config: Option<PathBuf>,
+    },
 }
 
 #[derive(Debug, clap::Args)]

@@ -17,8 +17,12 @@ pub(crate) fn run(args: Serve) -> Result<(), Exit> {
     if let Some(data) = args.data {
         config.data.dir = data;
     }
-    // The demo room's peers are browsers of this machine.
-    config.browser.loopback_webrtc |= args.demo.is_some();
+    config.net.allow.extend(args.allow_net);
+    if let Some(demo) = args.demo {
+        // The demo room and its peers are on this machine.
+        config.browser.loopback_webrtc = true;
+        config.net.allow.push(demo.ip().into());
+    }
     runtime()?.block_on(async {
         let shutdown = CancellationToken::new();
         shutdown_on_signal(shutdown.clone()).map_err(Exit::failure)?;

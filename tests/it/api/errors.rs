@@ -106,7 +106,8 @@ async fn paths_and_queries_that_lead_nowhere() {
         (&get, "/v2/recordings/", 404, "not found", "no route"),
         (&get, "/v2/recordings/room/r/start", 405, "method not allowed", "Allow"),
         (&post, "/v2/recordings", 405, "method not allowed", "Allow"),
-        (&Method::DELETE, unknown, 405, "method not allowed", "Allow"),
+        (&Method::DELETE, unknown, 404, "beam not found", ""),
+        (&Method::PUT, unknown, 405, "method not allowed", "Allow"),
         (
             &get,
             "/v2/recordings?limit=9",

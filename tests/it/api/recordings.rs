@@ -5,6 +5,9 @@ use serde_json::{Value, json};
 
 use super::{Api, FAILS, FINALISES, STAYS, URL, id, start_path, stop_path, told};
 
+/// The meeting's address as the API shows it: without its token.
+const SHOWN_URL: &str = "https://meet.example/preview/a/recorder?auth_token=***&skip_preview=true";
+
 #[tokio::test]
 async fn a_start_answers_with_the_recording_of_the_contract() {
     let api = Api::new(STAYS).await;
@@ -23,8 +26,10 @@ async fn a_start_answers_with_the_recording_of_the_contract() {
     let expected = json!({
         "id": id(&recording), "room_id": "a", "session_id": session_id, "status": "starting",
         "created_at": created_at, "updated_at": created_at, "started_at": null,
-        "stopped_at": null, "meeting_url": URL, "destination": "default", "started_by": "",
-        "stopped_by": "", "asset_types": ["room-composite"], "recording_assets": null,
+        "stopped_at": null, "meeting_url": SHOWN_URL, "destination": "default",
+        "started_by": "", "stopped_by": "", "asset_types": ["room-composite"],
+        "recording_assets": null,
+        "warnings": ["transcription: is not supported: no transcript will come"],
     });
     assert_eq!(recording, expected);
 
@@ -50,12 +55,13 @@ async fn a_finished_recording_shows_its_asset_where_the_contract_does() {
     std::fs::write(dir.join("go"), "").unwrap();
     let done = api.until(id(&first), "completed").await;
     let asset = &done["recording_assets"][0];
-    let file = dir.canonicalize().unwrap().join("Rec-a-1700000000120.mp4");
+    let files = api.root.path().canonicalize().unwrap().join("data/files");
+    let file = files.join("beam/a/20231114/Rec-a-1700000000120.mp4");
     let expected = json!([{
         "id": asset["id"], "type": "room-composite", "status": "completed",
         "path": format!("file://{}", file.display()), "size": 4, "duration": 4,
         "created_at": asset["created_at"], "thumbnails": null,
-        "metadata": { "resolution": { "width": 1280, "height": 720 } },
+        "metadata": { "resolution": { "width": 1280, "height": 720 }, "media_type": "video" },
     }]);
     assert_eq!(done["recording_assets"], expected);
     assert_eq!(std::fs::read(&file).unwrap(), b"film");

@@ -94,6 +94,7 @@ async fn what_prevents_a_start_is_named() {
 
     std::fs::write(root.path().join("file"), "").unwrap();
     config.data.dir = root.path().join("file");
+    config.server.listen.set_port(0);
     let error = serve(config, CancellationToken::new()).await.unwrap_err().to_string();
     assert!(error.contains("cannot use the data directory"), "{error}");
 }
@@ -111,8 +112,11 @@ async fn a_shutdown_stops_recordings_and_ends() {
     while refused.0 == 200 {
         refused = told(api.start("c")).await;
     }
-    for dir in std::fs::read_dir(api.root.path().join("data/recordings")).unwrap() {
-        std::fs::write(dir.unwrap().path().join("go"), "").unwrap();
+    for entry in std::fs::read_dir(api.root.path().join("data/recordings")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            std::fs::write(path.join("go"), "").unwrap();
+        }
     }
     api.server.await.unwrap().unwrap();
     assert!(TcpStream::connect(api.address).await.is_err());
