@@ -13,6 +13,7 @@
 //! - A call that was answered is durable as far as the implementation is.
 
 mod id;
+#[cfg(test)]
 mod memory;
 mod outbox;
 mod recording;
@@ -22,7 +23,8 @@ use chrono::{DateTime, Utc};
 use futures::future::BoxFuture;
 
 pub use id::{BadId, Id};
-pub use memory::MemoryStore;
+#[cfg(test)]
+pub(crate) use memory::MemoryStore;
 pub use outbox::{Delivery, DeliveryQuery, DeliveryState, Outbox, OutboxEvent, Outcome, Replayed};
 pub use recording::{Asset, Failure, OwnedAsset, Recording, Step, Terms, WebhookTarget};
 pub use sqlite::{OpenError, SqliteStore};

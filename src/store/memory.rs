@@ -1,4 +1,4 @@
-//! A store that lives as long as its process.
+//! A store that lives as long as its process, for tests of what is above a store.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -17,7 +17,7 @@ use super::{
 
 /// Recordings in memory, behind one lock that no call holds across an await.
 #[derive(Debug, Default)]
-pub struct MemoryStore(Mutex<Tables>);
+pub(crate) struct MemoryStore(Mutex<Tables>);
 
 #[derive(Debug, Default)]
 struct Tables {

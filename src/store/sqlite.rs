@@ -86,4 +86,4 @@ where
 }
 
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;

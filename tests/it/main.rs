@@ -12,6 +12,7 @@ mod record_picture;
 mod record_refusals;
 mod record_sound;
 mod record_users;
+mod recorder_pause;
 mod recorder_salvage;
 mod service;
 mod support;

@@ -72,7 +72,6 @@ impl Recorder {
     }
 
     /// Gives a command over the control socket and returns the answer.
-    #[allow(dead_code)]
     pub fn tell(&self, command: Command) -> Reply {
         let mut stream = UnixStream::connect(self.dir.join("control.sock")).unwrap();
         let mut line = serde_json::to_string(&command).unwrap();
