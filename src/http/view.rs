@@ -3,7 +3,6 @@
 mod asset;
 mod delivery;
 mod recording;
-mod redact;
 mod time;
 
 use serde::Serialize;

@@ -3,7 +3,9 @@
 
 mod errors;
 mod recordings;
+mod restarts;
 mod service;
+mod webhooks;
 
 use std::io::Write;
 use std::net::SocketAddr;

@@ -5,11 +5,10 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::asset::{AssetView, COMPOSITE};
-use super::redact::redact;
 use super::time::Rfc3339;
 use crate::config::ShowMeetingUrl;
 use crate::http::App;
-use crate::job::State;
+use crate::job::{State, redact_url};
 use crate::storage::Local;
 use crate::store::Recording;
 
@@ -137,7 +136,7 @@ impl Viewer<'_> {
             stopped_at: recording.stopped_at.map(Rfc3339),
             meeting_url: match self.meeting_url {
                 ShowMeetingUrl::Full => meeting_url.to_owned(),
-                ShowMeetingUrl::Redacted => redact(meeting_url),
+                ShowMeetingUrl::Redacted => redact_url(meeting_url),
             },
             destination: None,
             started_by: "",
