@@ -5,6 +5,7 @@ mod errors;
 mod recordings;
 mod restarts;
 mod service;
+mod tokens;
 mod webhooks;
 
 use std::io::Write;

@@ -6,9 +6,11 @@ use std::process::Command;
 use std::time::Duration;
 
 use roomreel::demo::Bots;
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::support::judge::{boxes, decodes_silently, pictures, probe, sound};
+use crate::support::pages::{Pages, own_pages};
 use crate::support::process::Running;
 use crate::support::roomreel::roomreel;
 use crate::support::{quiet, scratch, until};
@@ -27,7 +29,11 @@ fn free_port() -> u16 {
 
 impl Service {
     fn start() -> Self {
-        let data = scratch();
+        Self::over(scratch())
+    }
+
+    /// The same over what another one left.
+    fn over(data: tempfile::TempDir) -> Self {
         let (api, demo) = (free_port(), free_port());
         let process = Running::spawn(
             roomreel()
@@ -194,4 +200,28 @@ fn a_meeting_that_cannot_be_joined_fails_and_says_why() {
     let files = std::fs::read_dir(dir).unwrap().map(|e| e.unwrap().file_name());
     let films: Vec<_> = files.filter(|name| name.to_string_lossy().ends_with(".mp4")).collect();
     assert!(films.is_empty(), "{films:?}");
+}
+
+#[test]
+fn a_service_killed_while_it_records_brings_the_recording_to_its_end() {
+    let _quiet = quiet();
+    let pages = Pages::over(vec![own_pages()]);
+    let service = Service::start();
+    let body = json!({ "meeting_url": pages.url("barcode.html"), "join": "load" });
+    let recording = service.post("/v2/recordings/room/a/start", &body);
+    let id = recording["id"].as_str().unwrap().to_owned();
+    service.until(&id, "running");
+    service.process.signal(Signal::KILL);
+    let Service { process, data, .. } = service;
+    process.wait(Duration::from_secs(30));
+
+    let service = Service::over(data);
+    assert_eq!(service.until(&id, "running")["room_id"], "a");
+    std::thread::sleep(Duration::from_secs(3));
+    let stopped = service.post("/v2/recordings/room/a/stop", &json!({}));
+    assert_eq!(stopped["data"][0]["id"], id, "{stopped}");
+    let done = service.until(&id, "completed");
+    let file = service.file(&done);
+    assert_eq!(decodes_silently(&file), Ok(()));
+    assert!(probe(&file).duration >= 3.0);
 }

@@ -15,10 +15,8 @@ echo '{"event":"stopped","reason":"room_ended","at":4500000000}
 
 /// The service's end, as a kill would bring it: its recorders go on.
 async fn leave(api: Api) -> (tempfile::TempDir, Config) {
-    let mut config = Config {
-        recorder_program: Some(api.root.path().join("recorder.sh")),
-        ..Config::default()
-    };
+    let mut config =
+        Config { recorder_program: Some(api.root.path().join("recorder.sh")), ..Config::default() };
     config.server.listen = SocketAddr::from(([127, 0, 0, 1], 0));
     config.data.dir = api.root.path().join("data");
     // The tasks of a dropped runtime end where they are.
