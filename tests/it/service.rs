@@ -6,9 +6,11 @@ use std::process::Command;
 use std::time::Duration;
 
 use roomreel::demo::Bots;
-use rustix::process::Signal;
+use roomreel::job::Event;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
+use crate::journal;
 use crate::support::judge::{boxes, decodes_silently, pictures, probe, sound};
 use crate::support::pages::{Pages, own_pages};
 use crate::support::process::Running;
@@ -224,4 +226,36 @@ fn a_service_killed_while_it_records_brings_the_recording_to_its_end() {
     let file = service.file(&done);
     assert_eq!(decodes_silently(&file), Ok(()));
     assert!(probe(&file).duration >= 3.0);
+}
+
+#[test]
+fn what_a_killed_recorder_recorded_is_kept_and_called_a_failure() {
+    let _quiet = quiet();
+    let pages = Pages::over(vec![own_pages()]);
+    let service = Service::start();
+    let body = json!({ "meeting_url": pages.url("barcode.html"), "join": "load" });
+    let recording = service.post("/v2/recordings/room/a/start", &body);
+    let id = recording["id"].as_str().unwrap().to_owned();
+    let log = service.data.path().join("recordings").join(&id).join("journal.jsonl");
+    let long = |e: &Event| matches!(e, Event::Stats(stats) if stats.elapsed_s >= 2.0);
+    until("two seconds of file", Duration::from_secs(60), || {
+        (log.exists() && journal::read(&log).iter().any(long)).then_some(())
+    });
+    let recorder = journal::read(&log).into_iter().find_map(|event| match event {
+        Event::Started { pid, .. } => Pid::from_raw(pid.cast_signed()),
+        _ => None,
+    });
+    kill_process(recorder.unwrap(), Signal::KILL).unwrap();
+    let failed = until("the failure", Duration::from_secs(60), || {
+        let recording = service.get(&format!("/v2/recordings/{id}"));
+        (recording["status"] == "failed").then_some(recording)
+    });
+    assert_eq!(failed["error"]["type"], "INTERNAL_ERROR", "{failed}");
+    assert_eq!(failed["recording_assets"][0]["status"], "failed", "{failed}");
+    let file = service.file(&failed);
+    assert_eq!(decodes_silently(&file), Ok(()));
+    assert!(probe(&file).duration >= 1.0);
+    // The room is free again.
+    let next = service.post("/v2/recordings/room/a/start", &body);
+    assert_eq!(next["status"], "starting", "{next}");
 }
