@@ -15,6 +15,7 @@ pub mod pages;
 pub mod process;
 pub mod recorder;
 pub mod roomreel;
+pub mod tools;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
