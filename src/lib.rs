@@ -11,6 +11,7 @@
 //! - [`browser`]: Chromium, and the only door to its DevTools protocol.
 //! - [`room`]: joined? who is here? ended?
 //! - [`recorder`]: one recording from spec to finished file. Start reading here.
+//! - [`session`]: sessions of rooms and their peers, by the rooms' webhooks. Pure.
 //! - [`node`], [`store`], [`storage`], [`http`], [`config`]: the service around it.
 //! - [`token`]: who may call, and what the bot joins rooms with.
 //! - [`webhook`], [`net`]: what it tells others, and where a request may lead it.
@@ -29,6 +30,7 @@ pub mod net;
 pub mod node;
 pub mod recorder;
 pub mod room;
+pub mod session;
 pub mod speaker;
 pub mod storage;
 pub mod store;

@@ -186,8 +186,13 @@ impl Node {
 
     /// Asks a recording to stop. One that is stopping already stays so.
     pub async fn stop(&self, id: Id) -> Result<Recording, StopError> {
+        self.stop_because(id, CLIENT).await
+    }
+
+    /// The same, for another reason than that somebody asked.
+    pub async fn stop_because(&self, id: Id, reason: StopReason) -> Result<Recording, StopError> {
         let node = Arc::clone(&self.0);
-        whole(async move { node.stop(id).await }).await?
+        whole(async move { node.stop(id, reason).await }).await?
     }
 
     /// Asks whatever records the room to stop.
@@ -241,7 +246,7 @@ impl Node {
     }
 }
 
-/// Why recordings end that are stopped from here.
+/// Why recordings end that somebody stops.
 const CLIENT: StopReason = StopReason::ClientRequest;
 
 /// Runs `work` to its end even if the caller goes away, as an HTTP client may
@@ -344,8 +349,8 @@ impl Inner {
         }
     }
 
-    async fn stop(&self, id: Id) -> Result<Recording, StopError> {
-        let stopping = match self.store.advance(id, Step::Stop, Utc::now()).await {
+    async fn stop(&self, id: Id, reason: StopReason) -> Result<Recording, StopError> {
+        let stopping = match self.store.advance(id, Step::Stop { reason }, Utc::now()).await {
             Ok(recording) => recording,
             Err(AdvanceError::Illegal(illegal)) if illegal.from == State::Stopping => {
                 return self.store.get(id).await?.ok_or(StopError::NotActive);
@@ -355,8 +360,8 @@ impl Inner {
             }
             Err(AdvanceError::Unavailable(e)) => return Err(e.into()),
         };
-        tracing::info!(%id, room_id = %stopping.room_id, "stop asked for");
-        self.order(id, |orders| orders.stop = Some(CLIENT));
+        tracing::info!(%id, room_id = %stopping.room_id, reason = reason.text(), "stop asked for");
+        self.order(id, |orders| orders.stop = Some(reason));
         Ok(stopping)
     }
 

@@ -17,6 +17,7 @@ mod id;
 mod memory;
 mod outbox;
 mod recording;
+mod rooms;
 mod sqlite;
 
 use chrono::{DateTime, Utc};
@@ -27,6 +28,7 @@ pub use id::{BadId, Id};
 pub(crate) use memory::MemoryStore;
 pub use outbox::{Delivery, DeliveryQuery, DeliveryState, Outbox, OutboxEvent, Outcome, Replayed};
 pub use recording::{Asset, Failure, OwnedAsset, Recording, Step, Terms, WebhookTarget};
+pub use rooms::{Attended, Received, Rooms};
 pub use sqlite::{OpenError, SqliteStore};
 
 use crate::job::{IllegalTransition, State};

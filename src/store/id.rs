@@ -12,6 +12,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use chrono::{DateTime, Utc};
 
+use crate::session::SessionId;
+
 /// The id of a recording, an asset or a session.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Id([u8; 12]);
@@ -56,6 +58,14 @@ impl fmt::Display for Id {
 impl fmt::Debug for Id {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{self}")
+    }
+}
+
+/// A session that nobody named gets an id of the contract's own shape.
+impl From<Id> for SessionId {
+    fn from(id: Id) -> Self {
+        // 24 hex digits are a session's id.
+        Self::from_digits(id.0)
     }
 }
 

@@ -161,7 +161,7 @@ impl Tables {
             recording.assets.iter().map(|asset| OwnedAsset {
                 recording_id: recording.id,
                 room_id: recording.room_id.clone(),
-                session_id: recording.session_id,
+                session_id: recording.session_id.clone(),
                 destination: recording.destination.clone(),
                 asset: asset.clone(),
             })

@@ -10,6 +10,7 @@ use super::Id;
 use crate::job::{
     Ended, FailureKind, IllegalTransition, JoinRule, Occurrence, Resolution, State, StopReason,
 };
+use crate::session::SessionId;
 
 /// One recording as it is remembered.
 #[derive(Debug, Clone)]
@@ -20,9 +21,10 @@ pub struct Recording {
     pub beam_id: Id,
     /// The caller's room.
     pub room_id: String,
-    /// What the contract groups recordings by. Where the meeting software's own
-    /// session is not known, each recording is a session.
-    pub session_id: Id,
+    /// What the contract groups recordings by.
+    pub session_id: SessionId,
+    /// The meeting software's own session is not known: this recording is one.
+    pub session_is_made_up: bool,
     /// Where in its life it is.
     pub state: State,
     /// Running, but taking no frames.
@@ -46,6 +48,8 @@ pub struct Recording {
     pub webhook: Option<WebhookTarget>,
     /// What the caller should know although nothing failed.
     pub warnings: Vec<String>,
+    /// Why it is to stop, once that was asked for.
+    pub stop_asked: Option<StopReason>,
     /// Why it ended, once it did without failing.
     pub stop_reason: Option<StopReason>,
     /// Why it failed.
@@ -117,7 +121,7 @@ pub struct OwnedAsset {
     /// Of the recording.
     pub room_id: String,
     /// Of the recording.
-    pub session_id: Id,
+    pub session_id: SessionId,
     /// Of the recording: name of the storage that has the file.
     pub destination: String,
     /// The asset.
@@ -144,7 +148,10 @@ pub enum Step {
     /// Frames are to be taken again; stays [`State::Running`].
     Resume,
     /// A stop was asked for: [`State::Stopping`].
-    Stop,
+    Stop {
+        /// Why.
+        reason: StopReason,
+    },
     /// The last frame was taken: [`State::PostProcessing`].
     PostProcess {
         /// When the first frame was, if it was not told by [`Step::Run`].
@@ -177,7 +184,7 @@ impl Step {
     pub fn target(&self) -> State {
         match self {
             Self::Run { .. } | Self::Pause | Self::Resume => State::Running,
-            Self::Stop => State::Stopping,
+            Self::Stop { .. } => State::Stopping,
             Self::PostProcess { .. } => State::PostProcessing,
             Self::Complete { .. } => State::Completed,
             Self::Fail { .. } => State::Failed,
@@ -197,7 +204,8 @@ impl Recording {
             id: Id::new(now),
             beam_id: Id::new(now),
             room_id,
-            session_id: Id::new(now),
+            session_id: Id::new(now).into(),
+            session_is_made_up: true,
             state: State::Starting,
             paused: false,
             created_at: now,
@@ -209,6 +217,7 @@ impl Recording {
             destination: "default".into(),
             webhook: None,
             warnings: Vec::new(),
+            stop_asked: None,
             stop_reason: None,
             failure: None,
             assets: Vec::new(),
@@ -238,7 +247,11 @@ impl Recording {
         self.updated_at = now;
         Ok(match step {
             Step::Run { started_at } => vec![self.start(started_at)],
-            Step::Stop | Step::Pause | Step::Resume => Vec::new(),
+            Step::Stop { reason } => {
+                self.stop_asked = Some(reason);
+                Vec::new()
+            }
+            Step::Pause | Step::Resume => Vec::new(),
             Step::PostProcess { started_at, stopped_at, recorded_s, reason } => {
                 let late = self.started_at.is_none().then_some(started_at).flatten();
                 let mut told: Vec<_> = late.map(|at| self.start(at)).into_iter().collect();

@@ -13,6 +13,7 @@ mod doc;
 mod open;
 mod outbox;
 mod recordings;
+mod rooms;
 
 use chrono::{DateTime, Utc};
 use sqlx::{QueryBuilder, Sqlite, SqlitePool, Transaction};

@@ -30,6 +30,13 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "session",
+        &[
+            "http", "store", "node", "recorder", "browser", "display", "speaker", "encode", "room",
+            "config", "storage", "webhook", "net", "token", "job",
+        ],
+    ),
+    (
         "display",
         &[
             "http", "store", "node", "recorder", "browser", "speaker", "encode", "room", "config",

@@ -34,7 +34,7 @@ fn steps() -> [Step; 5] {
     let reason = StopReason::RoomEnded;
     [
         Step::Run { started_at: now },
-        Step::Stop,
+        Step::Stop { reason: StopReason::ClientRequest },
         Step::PostProcess { started_at: Some(now), stopped_at: now, recorded_s: 0.0, reason },
         Step::Complete { asset: asset(), warnings: Vec::new() },
         Step::Fail {
@@ -110,7 +110,8 @@ async fn an_unknown_id_is_nobody() {
     let store = MemoryStore::default();
     let id = Id::new(Utc::now());
     assert!(store.get(id).await.unwrap().is_none());
-    let step = store.advance(id, Step::Stop, Utc::now()).await;
+    let step =
+        store.advance(id, Step::Stop { reason: StopReason::ClientRequest }, Utc::now()).await;
     assert_eq!(step.unwrap_err(), AdvanceError::NotFound);
 }
 

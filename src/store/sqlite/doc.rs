@@ -11,6 +11,7 @@ use sqlx::sqlite::SqliteRow;
 
 use super::unavailable;
 use crate::job::{Resolution, State, StopReason};
+use crate::session::SessionId;
 use crate::store::{
     Asset, DeliveryState, Failure, Id, OwnedAsset, Recording, Terms, Unavailable, WebhookTarget,
 };
@@ -28,7 +29,16 @@ struct Doc {
     webhook: Option<Target>,
     warnings: Vec<String>,
     stop_reason: Option<StopReason>,
+    #[serde(default)]
+    stop_asked: Option<StopReason>,
+    /// Before there were others, all were.
+    #[serde(default = "yes")]
+    session_is_made_up: bool,
     failure: Option<Failure>,
+}
+
+fn yes() -> bool {
+    true
 }
 
 #[derive(Serialize, Deserialize)]
@@ -53,6 +63,8 @@ pub(super) fn doc(recording: &Recording) -> Result<String, Unavailable> {
         }),
         warnings: recording.warnings.clone(),
         stop_reason: recording.stop_reason,
+        stop_asked: recording.stop_asked,
+        session_is_made_up: recording.session_is_made_up,
         failure: recording.failure.clone(),
     })
 }
@@ -79,7 +91,8 @@ fn recording(row: &SqliteRow, id: Id) -> Result<Recording, Unavailable> {
         id,
         beam_id: self::id(row, "beam_id")?,
         room_id: get(row, "room_id")?,
-        session_id: self::id(row, "session_id")?,
+        session_id: session_id(row, "session_id")?,
+        session_is_made_up: doc.session_is_made_up,
         state: named(row, "state", STATES)?,
         paused: doc.paused,
         created_at: time(row, "created_at")?,
@@ -95,6 +108,7 @@ fn recording(row: &SqliteRow, id: Id) -> Result<Recording, Unavailable> {
         }),
         warnings: doc.warnings,
         stop_reason: doc.stop_reason,
+        stop_asked: doc.stop_asked,
         failure: doc.failure,
         assets: Vec::new(),
     })
@@ -122,7 +136,7 @@ pub(super) fn owned(row: &SqliteRow) -> Result<OwnedAsset, Unavailable> {
     Ok(OwnedAsset {
         recording_id: id(row, "recording_id")?,
         room_id: get(row, "room_id")?,
-        session_id: id(row, "session_id")?,
+        session_id: session_id(row, "session_id")?,
         destination: get(row, "destination")?,
         asset: asset(row)?,
     })
@@ -169,6 +183,10 @@ where
 }
 
 pub(super) fn id(row: &SqliteRow, column: &'static str) -> Result<Id, Unavailable> {
+    get::<String>(row, column)?.parse().map_err(|_| unreadable(column))
+}
+
+pub(super) fn session_id(row: &SqliteRow, column: &'static str) -> Result<SessionId, Unavailable> {
     get::<String>(row, column)?.parse().map_err(|_| unreadable(column))
 }
 

@@ -41,7 +41,7 @@ async fn recordings(
     doc::recordings(&search.build().fetch_all(database).await.map_err(unavailable)?)
 }
 
-async fn by_id(
+pub(super) async fn by_id(
     id: Id,
     database: impl SqliteExecutor<'_>,
 ) -> Result<Option<Recording>, Unavailable> {

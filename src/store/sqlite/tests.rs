@@ -14,6 +14,8 @@ struct Bench {
     store: SqliteStore,
 }
 
+const CLIENT_STOP: Step = Step::Stop { reason: StopReason::ClientRequest };
+
 async fn bench() -> Bench {
     let dir = tempfile::tempdir().unwrap();
     let store = SqliteStore::open(&dir.path().join("test.db")).await.unwrap();
@@ -74,7 +76,7 @@ impl Bench {
 
 fn life() -> Vec<Step> {
     let complete = Step::Complete { asset: asset(false), warnings: vec!["odd".into()] };
-    vec![Step::Run { started_at: Utc::now() }, Step::Stop, stop(), complete]
+    vec![Step::Run { started_at: Utc::now() }, CLIENT_STOP, stop(), complete]
 }
 
 #[tokio::test]
@@ -113,7 +115,7 @@ async fn a_room_is_held_once_however_many_want_it() {
     }
     assert_eq!(taken, 1);
     let holder = bench.store.holder("a").await.unwrap().unwrap();
-    bench.store.advance(holder.id, Step::Stop, Utc::now()).await.unwrap();
+    bench.store.advance(holder.id, CLIENT_STOP, Utc::now()).await.unwrap();
     assert!(bench.store.insert(recording("a")).await.is_err());
     bench.store.advance(holder.id, fail(), Utc::now()).await.unwrap();
     assert!(bench.store.holder("a").await.unwrap().is_none());
@@ -131,7 +133,7 @@ async fn an_illegal_step_changes_and_tells_nothing() {
     let found = bench.store.get(new.id).await.unwrap().unwrap();
     assert_eq!(format!("{found:?}"), format!("{new:?}"));
     assert!(bench.told().await.is_empty());
-    let nobody = bench.store.advance(Id::new(Utc::now()), Step::Stop, Utc::now()).await;
+    let nobody = bench.store.advance(Id::new(Utc::now()), CLIENT_STOP, Utc::now()).await;
     assert_eq!(nobody.unwrap_err(), AdvanceError::NotFound);
 }
 

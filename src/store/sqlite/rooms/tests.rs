@@ -1,0 +1,199 @@
+//! What the trait promises, held by the file.
+
+use chrono::TimeDelta;
+
+use super::*;
+use crate::job::{JoinRule, Resolution};
+use crate::session::Happening;
+use crate::store::{Store, Terms};
+
+struct Bench {
+    dir: tempfile::TempDir,
+    store: SqliteStore,
+}
+
+async fn bench() -> Bench {
+    let dir = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(&dir.path().join("test.db")).await.unwrap();
+    Bench { dir, store }
+}
+
+fn at(seconds: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp(1_700_000_000 + seconds, 5).unwrap()
+}
+
+fn peer(name: &str, joined: i64) -> Peer {
+    Peer {
+        joined_at: at(joined),
+        id: format!("peer-{name}"),
+        name: name.into(),
+        user_id: format!("user-{name}"),
+        metadata: "{}".into(),
+        role: "host".into(),
+    }
+}
+
+fn event(id: &str, seconds: i64, happening: Happening) -> RoomEvent {
+    RoomEvent {
+        id: id.into(),
+        room_id: "room".into(),
+        room_name: "Standup".into(),
+        session_id: "session-1".parse().unwrap(),
+        opened_at: at(0),
+        at: at(seconds),
+        happening,
+    }
+}
+
+fn joins(id: &str, name: &str, seconds: i64) -> RoomEvent {
+    event(id, seconds, Happening::Joined { peer: peer(name, seconds) })
+}
+
+fn leaves(id: &str, name: &str, joined: i64, seconds: i64) -> RoomEvent {
+    event(id, seconds, Happening::Left { peer: peer(name, joined) })
+}
+
+impl Bench {
+    async fn take_in(&self, events: &[RoomEvent]) {
+        for event in events {
+            assert!(self.store.take_in(event, at(100)).await.unwrap(), "{event:?}");
+        }
+    }
+
+    async fn newest(&self) -> Attended {
+        self.store.newest_session("room").await.unwrap().unwrap()
+    }
+
+    async fn present(&self) -> Vec<String> {
+        self.newest().await.peers.into_iter().map(|peer| peer.name).collect()
+    }
+}
+
+#[tokio::test]
+async fn a_session_is_what_its_events_add_up_to_after_a_restart_too() {
+    let Bench { dir, store } = bench().await;
+    let bench = Bench { dir, store };
+    let events = [
+        leaves("4", "Ann", 1, 9),
+        joins("3", "Bob", 2),
+        event("1", 0, Happening::Opened),
+        joins("2", "Ann", 1),
+        joins("5", "Cid", 4),
+    ];
+    bench.take_in(&events).await;
+    bench.store.close().await;
+    let store = SqliteStore::open(&bench.dir.path().join("test.db")).await.unwrap();
+    let bench = Bench { store, ..bench };
+    // What was told before is known to have been.
+    for event in &events {
+        assert!(!bench.store.take_in(event, at(200)).await.unwrap());
+    }
+    assert_eq!(bench.present().await, ["Bob", "Cid"]);
+    let Attended { session, hands_off, peers } = bench.newest().await;
+    assert_eq!(peers[0], peer("Bob", 2));
+    let wanted = Session {
+        room_id: "room".into(),
+        id: "session-1".parse().unwrap(),
+        room_name: "Standup".into(),
+        opened_at: at(0),
+        opening_told: true,
+        closed_at: None,
+    };
+    assert_eq!((session, hands_off), (wanted, false));
+    assert_eq!(bench.store.newest_session("other").await.unwrap(), None);
+    bench.take_in(&[event("6", 20, Happening::Closed)]).await;
+    assert_eq!(bench.newest().await.session.closed_at, Some(at(20)));
+}
+
+#[tokio::test]
+async fn an_older_session_never_takes_the_place_of_a_newer_one() {
+    let bench = bench().await;
+    let newer = |event: RoomEvent| RoomEvent {
+        session_id: "session-2".parse().unwrap(),
+        opened_at: at(50),
+        ..event
+    };
+    bench.take_in(&[newer(joins("1", "Bob", 60)), joins("2", "Ann", 5)]).await;
+    bench.take_in(&[event("3", 0, Happening::Opened), leaves("4", "Bob", 5, 70)]).await;
+    assert_eq!(bench.newest().await.session.id.to_string(), "session-2");
+    assert_eq!(bench.present().await, ["Bob"]);
+    bench.take_in(&[newer(event("5", 80, Happening::Ended))]).await;
+    assert_eq!(bench.newest().await.session.closed_at, Some(at(80)));
+}
+
+#[tokio::test]
+async fn events_wait_in_their_order_until_they_are_settled() {
+    let bench = bench().await;
+    let events = [joins("b", "Bob", 9), joins("a", "Ann", 1), event("c", 3, Happening::Closed)];
+    bench.take_in(&events).await;
+    let waiting = async || {
+        let received = bench.store.unsettled(10).await.unwrap();
+        received.into_iter().map(|received| received.event).collect::<Vec<_>>()
+    };
+    assert_eq!(waiting().await, events);
+    assert_eq!(bench.store.unsettled(1).await.unwrap()[0].at, at(100));
+    bench.store.settle_event("a").await.unwrap();
+    assert_eq!(waiting().await, [events[0].clone(), events[2].clone()]);
+    // It is settled, and known to have been there.
+    assert!(!bench.store.take_in(&events[1], at(200)).await.unwrap());
+    bench.store.settle_event("none").await.unwrap();
+}
+
+#[tokio::test]
+async fn many_deliveries_of_one_event_are_taken_in_once() {
+    let bench = bench().await;
+    let (event, now) = (joins("1", "Ann", 1), at(100));
+    let tries = (0..20).map(|_| bench.store.take_in(&event, now));
+    let taken = futures::future::join_all(tries).await;
+    assert_eq!(taken.into_iter().filter(|taken| *taken == Ok(true)).count(), 1);
+}
+
+#[tokio::test]
+async fn a_recording_takes_the_session_that_it_is_of_once() {
+    let bench = bench().await;
+    let terms = Terms {
+        resolution: Resolution::HD,
+        fps: 30,
+        join: JoinRule::Auto,
+        max_duration_s: 60.0,
+        audio_only: false,
+    };
+    let made = Recording::new("room".into(), "https://meet.example/".into(), terms, Utc::now());
+    bench.store.insert(made.clone()).await.unwrap();
+    let one = "session-1".parse().unwrap();
+    let adopted = bench.store.adopt_session(made.id, &one).await.unwrap().unwrap();
+    assert_eq!((&adopted.session_id, adopted.session_is_made_up), (&one, false));
+    let two = "session-2".parse().unwrap();
+    let same = bench.store.adopt_session(made.id, &two).await.unwrap().unwrap();
+    assert_eq!(same.session_id, one);
+    assert_eq!(bench.store.get(made.id).await.unwrap().unwrap().session_id, one);
+    let nobody = Id::new(Utc::now());
+    assert!(bench.store.adopt_session(nobody, &one).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn hands_stay_off_a_session_whatever_comes() {
+    let bench = bench().await;
+    let session = "session-1".parse().unwrap();
+    bench.store.keep_hands_off("room", &session).await.unwrap();
+    assert_eq!(bench.store.newest_session("room").await.unwrap(), None);
+    bench.take_in(&[joins("1", "Ann", 1)]).await;
+    assert!(!bench.newest().await.hands_off);
+    bench.store.keep_hands_off("room", &session).await.unwrap();
+    bench.take_in(&[joins("2", "Bob", 2)]).await;
+    assert!(bench.newest().await.hands_off);
+}
+
+#[tokio::test]
+async fn old_sessions_and_events_are_forgotten_unsettled_ones_are_not() {
+    let bench = bench().await;
+    bench.take_in(&[joins("1", "Ann", 1), joins("2", "Bob", 2)]).await;
+    bench.store.settle_event("1").await.unwrap();
+    let long_after = at(100) + TimeDelta::days(1);
+    assert_eq!(bench.store.forget_rooms(at(0), long_after).await.unwrap(), 0);
+    assert_eq!(bench.present().await, ["Ann", "Bob"]);
+    assert!(bench.store.take_in(&joins("1", "Ann", 1), at(101)).await.unwrap());
+    assert!(!bench.store.take_in(&joins("2", "Bob", 2), at(101)).await.unwrap());
+    assert_eq!(bench.store.forget_rooms(at(1), long_after).await.unwrap(), 1);
+    assert_eq!(bench.store.newest_session("room").await.unwrap(), None);
+}
