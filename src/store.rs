@@ -13,8 +13,6 @@
 //! - A call that was answered is durable as far as the implementation is.
 
 mod id;
-#[cfg(test)]
-mod memory;
 mod outbox;
 mod recording;
 mod rooms;
@@ -24,8 +22,6 @@ use chrono::{DateTime, Utc};
 use futures::future::BoxFuture;
 
 pub use id::{BadId, Id};
-#[cfg(test)]
-pub(crate) use memory::MemoryStore;
 pub use outbox::{Delivery, DeliveryQuery, DeliveryState, Outbox, OutboxEvent, Outcome, Replayed};
 pub use recording::{Asset, Failure, OwnedAsset, Recording, Step, Terms, WebhookTarget};
 pub use rooms::{Attended, Received, Rooms};
@@ -176,3 +172,6 @@ pub enum RemoveError {
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,7 +13,7 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use super::*;
 use crate::clock::Mono;
 use crate::job::{Event, FailureKind, Stats, Summary};
-use crate::store::MemoryStore;
+use crate::store::SqliteStore;
 
 /// What every stand-in begins with: its directory, a way to write the journal,
 /// and a wait that ends with the test.
@@ -60,7 +60,7 @@ fn finished() -> String {
     }))
 }
 
-fn bench_with(script: &str, store: Arc<dyn Store>, change: impl FnOnce(&mut Config)) -> Bench {
+async fn bench_with(script: &str, change: impl FnOnce(&mut Config)) -> Bench {
     let root = tempfile::tempdir().unwrap();
     let program = root.path().join("recorder.sh");
     // Written by another process: a descriptor of ours, inherited by a fork in
@@ -79,20 +79,20 @@ fn bench_with(script: &str, store: Arc<dyn Store>, change: impl FnOnce(&mut Conf
     config.recording.max_concurrent = 2;
     change(&mut config);
     std::fs::create_dir(&config.data.dir).unwrap();
+    let database = config.data.dir.join("test.db");
+    let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&database).await.unwrap());
     let base = "http://127.0.0.1:1".parse().unwrap();
     let storage = Arc::new(Local::open(&config.data.dir, base).unwrap());
     let node = Node::open(&config, Arc::clone(&store), storage, Arc::default()).unwrap();
     Bench { root, node, store }
 }
 
-fn bench(script: &str) -> Bench {
-    bench_with(script, Arc::new(MemoryStore::default()), |_| {})
+async fn bench(script: &str) -> Bench {
+    bench_with(script, |_| {}).await
 }
 
-fn impatient(script: &str) -> Bench {
-    bench_with(script, Arc::new(MemoryStore::default()), |config| {
-        config.recording.stop_grace = Duration::from_millis(300);
-    })
+async fn impatient(script: &str) -> Bench {
+    bench_with(script, |config| config.recording.stop_grace = Duration::from_millis(300)).await
 }
 
 fn wanted(room: &str) -> Wanted {
@@ -149,7 +149,7 @@ fn failure(recording: &Recording) -> (FailureKind, &str) {
 
 #[tokio::test]
 async fn an_exit_without_a_word_is_an_internal_error_with_the_last_words() {
-    let bench = bench("echo \"panicked at $(cat | tr -d '{}' )\" >&2; exit 3");
+    let bench = bench("echo \"panicked at $(cat | tr -d '{}' )\" >&2; exit 3").await;
     let failed = bench.outcome().await;
     let (kind, message) = failure(&failed);
     assert_eq!((failed.state, kind), (State::Failed, FailureKind::InternalError));
@@ -162,8 +162,7 @@ async fn an_exit_without_a_word_is_an_internal_error_with_the_last_words() {
 
 #[tokio::test]
 async fn a_recorder_that_cannot_be_started_is_an_internal_error() {
-    let store = Arc::new(MemoryStore::default());
-    let bench = bench_with("", store, |c| c.recorder_program = Some("/no/such/recorder".into()));
+    let bench = bench_with("", |c| c.recorder_program = Some("/no/such/recorder".into())).await;
     let failed = bench.outcome().await;
     assert!(failure(&failed).1.contains("could not be started"));
 }
@@ -172,7 +171,7 @@ async fn a_recorder_that_cannot_be_started_is_an_internal_error() {
 async fn the_spec_goes_through_standard_input_alone() {
     let script = "cat > $dir/spec; echo \"$@\" > $dir/args; env > $dir/env; \
                   cat /proc/self/stat > $dir/stat; exit 0";
-    let bench = bench(script);
+    let bench = bench(script).await;
     let failed = bench.outcome().await;
     let dir = bench.dir(&failed);
     let read = |name: &str| std::fs::read_to_string(dir.join(name)).unwrap();
@@ -201,7 +200,8 @@ async fn half_lines_and_garbage_do_not_hide_a_recording() {
         say '{}'; say '{}'; printf '{{"event":"fai' >> "$dir/journal.jsonl""#,
         stopped(),
         finished()
-    ));
+    ))
+    .await;
     let started = bench.start().await;
     let running = bench.until(started.id, |r| r.state == State::Running).await;
     let t0 = DateTime::from_timestamp_millis(1_700_000_000_123);
@@ -223,7 +223,7 @@ async fn half_lines_and_garbage_do_not_hide_a_recording() {
 #[tokio::test]
 async fn a_finished_file_that_is_not_there_is_a_failure() {
     let bench =
-        bench(&format!("say '{}'; say '{}'; say '{}'", first_frame(), stopped(), finished()));
+        bench(&format!("say '{}'; say '{}'; say '{}'", first_frame(), stopped(), finished())).await;
     let failed = bench.outcome().await;
     assert_eq!(failure(&failed).0, FailureKind::InternalError);
     assert!(failed.assets.is_empty() && failed.stopped_at.is_some());
@@ -236,7 +236,7 @@ async fn a_failure_is_taken_over_without_its_secrets() {
         message: format!("gave up on {URL}"),
         file: None,
     });
-    let bench = bench(&format!("say '{failed}'; say '{}'", finished()));
+    let bench = bench(&format!("say '{failed}'; say '{}'", finished())).await;
     let failed = bench.outcome().await;
     let told = (FailureKind::MaxRetriesReached, "gave up on https://meet.example/room?***");
     assert_eq!(failure(&failed), told);
@@ -244,7 +244,7 @@ async fn a_failure_is_taken_over_without_its_secrets() {
 
 #[tokio::test]
 async fn a_stop_reaches_the_recorder_even_before_its_socket_exists() {
-    let bench = bench("hold");
+    let bench = bench("hold").await;
     let started = bench.start().await;
     let dir = bench.dir(&started);
     eventually(async || dir.exists().then_some(())).await;
@@ -273,7 +273,7 @@ async fn a_stop_reaches_the_recorder_even_before_its_socket_exists() {
 
 #[tokio::test]
 async fn a_recorder_that_ignores_its_stop_is_killed() {
-    let bench = impatient("trap '' TERM; hold");
+    let bench = impatient("trap '' TERM; hold").await;
     let started = bench.start().await;
     eventually(async || bench.dir(&started).exists().then_some(())).await;
     bench.node.stop(started.id).await.unwrap();
@@ -288,7 +288,8 @@ async fn one_that_was_recording_gets_a_signal_it_can_answer_first() {
         "trap \"say '{}'; exit 0\" TERM; say '{}'; hold",
         stopped().replace('"', "\\\""),
         first_frame()
-    ));
+    ))
+    .await;
     let started = bench.start().await;
     bench.until(started.id, |r| r.state == State::Running).await;
     bench.node.stop(started.id).await.unwrap();
@@ -304,14 +305,11 @@ async fn a_recorder_that_stays_after_its_end_gives_up_its_slot() {
         message: "no disk".into(),
         file: None,
     });
-    let bench = bench_with(
-        &format!("say '{failed}'; trap '' TERM; hold"),
-        Arc::new(MemoryStore::default()),
-        |config| {
-            config.recording.stop_grace = Duration::from_millis(300);
-            config.recording.max_concurrent = 1;
-        },
-    );
+    let bench = bench_with(&format!("say '{failed}'; trap '' TERM; hold"), |config| {
+        config.recording.stop_grace = Duration::from_millis(300);
+        config.recording.max_concurrent = 1;
+    })
+    .await;
     assert_eq!(failure(&bench.outcome().await).1, "no disk");
     let next = eventually(async || bench.node.start(wanted("other")).await.ok()).await;
     bench.until(next.id, |r| r.state.is_final()).await;
@@ -324,7 +322,8 @@ async fn a_browser_left_behind_is_killed() {
         start=$(awk '{print $22}' /proc/$browser/stat)
         say "{\"event\":\"browser\",\"pid\":$browser,\"start_ticks\":$start,\"version\":\"x\"}"
         kill -SEGV $$"#,
-    );
+    )
+    .await;
     let failed = bench.outcome().await;
     assert!(failure(&failed).1.contains("SIGSEGV"), "{failed:?}");
     let pid = std::fs::read_to_string(bench.dir(&failed).join("browser")).unwrap();
@@ -339,7 +338,7 @@ async fn a_browser_left_behind_is_killed() {
 
 #[tokio::test]
 async fn slots_and_rooms_are_limits() {
-    let bench = bench("hold");
+    let bench = bench("hold").await;
     bench.start().await;
     assert!(matches!(bench.node.start(wanted("room")).await, Err(StartError::RoomHeld)));
     bench.node.start(wanted("b")).await.unwrap();
@@ -350,7 +349,7 @@ async fn slots_and_rooms_are_limits() {
 
 #[tokio::test]
 async fn a_start_is_done_whole_although_its_caller_goes_away() {
-    let bench = bench("hold");
+    let bench = bench("hold").await;
     assert!(bench.node.start(wanted("room")).now_or_never().is_none());
     let found = eventually(async || bench.store.holder("room").await.unwrap()).await;
     let dir = bench.dir(&found);
@@ -359,7 +358,7 @@ async fn a_start_is_done_whole_although_its_caller_goes_away() {
 
 #[tokio::test]
 async fn a_shutdown_asks_everybody_waits_and_leaves_who_is_not_done() {
-    let bench = impatient("echo $$ > $dir/pid; hold; echo done > $dir/done");
+    let bench = impatient("echo $$ > $dir/pid; hold; echo done > $dir/done").await;
     let started = bench.start().await;
     let pid = bench.dir(&started).join("pid");
     eventually(async || std::fs::read_to_string(&pid).ok().filter(|p| !p.is_empty())).await;
@@ -373,7 +372,7 @@ async fn a_shutdown_asks_everybody_waits_and_leaves_who_is_not_done() {
 
 #[tokio::test]
 async fn a_shutdown_ends_when_the_last_recorder_does() {
-    let bench = bench("hold");
+    let bench = bench("hold").await;
     let started = bench.start().await;
     let dir = bench.dir(&started);
     eventually(async || dir.exists().then_some(())).await;

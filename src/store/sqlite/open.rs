@@ -13,7 +13,7 @@ use sqlx::{ConnectOptions, Connection, SqliteConnection, SqlitePool};
 use super::{SqliteStore, code, is_busy};
 
 /// Every version of the tables there was, oldest first.
-static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
+pub(super) static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
 
 /// `PRAGMA application_id` of our files, set by the first migration.
 const APPLICATION_ID: i32 = 0x7272_6563;

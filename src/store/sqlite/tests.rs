@@ -1,243 +1,116 @@
-//! What the traits promise, held by the file.
+//! The file: who may open it, and which version made it. What every store
+//! promises is tested in `store/tests.rs`.
 
-use chrono::{TimeDelta, Utc};
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
 
 use super::*;
-use crate::job::{FailureKind, JoinRule, Occurrence, Resolution, State, StopReason};
-use crate::store::{
-    AdvanceError, Asset, AssetQuery, DeliveryQuery, DeliveryState, Failure, Id, InsertError,
-    Outbox, Outcome, Query, Recording, RemoveError, Step, Store, Terms,
-};
 
-struct Bench {
-    dir: tempfile::TempDir,
-    store: SqliteStore,
-}
-
-const CLIENT_STOP: Step = Step::Stop { reason: StopReason::ClientRequest };
-
-async fn bench() -> Bench {
+fn database() -> (tempfile::TempDir, PathBuf) {
     let dir = tempfile::tempdir().unwrap();
-    let store = SqliteStore::open(&dir.path().join("test.db")).await.unwrap();
-    Bench { dir, store }
+    let path = dir.path().join("roomreel.db");
+    (dir, path)
 }
 
-fn recording(room: &str) -> Recording {
-    let terms = Terms {
-        resolution: Resolution::HD,
-        fps: 30,
-        join: JoinRule::Auto,
-        max_duration_s: 60.0,
-        audio_only: false,
-    };
-    Recording::new(room.into(), "https://meet.example/?token=t".into(), terms, Utc::now())
+/// Runs statements on the file of a store that is closed.
+async fn change(path: &std::path::Path, statements: &'static str) {
+    let pool = SqlitePool::connect(&format!("sqlite://{}", path.display())).await.unwrap();
+    sqlx::raw_sql(statements).execute(&pool).await.unwrap();
+    pool.close().await;
 }
 
-fn asset(failed: bool) -> Asset {
-    Asset {
-        id: Id::new(Utc::now()),
-        path: "beam/a/20260101/Rec-a-1.mp4".into(),
-        size: 7,
-        duration_s: 2.5,
-        created_at: Utc::now(),
-        resolution: Resolution::HD,
-        audio_only: false,
-        failed,
-    }
-}
-
-fn stop() -> Step {
-    let (started_at, stopped_at) = (None, Utc::now());
-    let reason = StopReason::ClientRequest;
-    Step::PostProcess { started_at, stopped_at, recorded_s: 2.5, reason }
-}
-
-fn fail() -> Step {
-    let failure = Failure { kind: FailureKind::InternalError, message: "broken".into() };
-    Step::Fail { failure, file: Some(asset(true)) }
-}
-
-impl Bench {
-    /// A recording that took all of these steps.
-    async fn after(&self, room: &str, steps: Vec<Step>) -> Recording {
-        let mut recording = recording(room);
-        self.store.insert(recording.clone()).await.unwrap();
-        for step in steps {
-            recording = self.store.advance(recording.id, step, Utc::now()).await.unwrap();
-        }
-        recording
-    }
-
-    async fn told(&self) -> Vec<&'static str> {
-        let events = self.store.new_events(100).await.unwrap();
-        events.iter().map(|event| event.occurrence.name()).collect()
-    }
-}
-
-fn life() -> Vec<Step> {
-    let complete = Step::Complete { asset: asset(false), warnings: vec!["odd".into()] };
-    vec![Step::Run { started_at: Utc::now() }, CLIENT_STOP, stop(), complete]
+async fn refusal(path: &std::path::Path) -> String {
+    SqliteStore::open(path).await.unwrap_err().to_string()
 }
 
 #[tokio::test]
-async fn a_life_is_found_again_with_its_events() {
-    let Bench { dir, store } = bench().await;
-    let bench = Bench { dir, store };
-    let done = bench.after("a", life()).await;
-    bench.store.close().await;
-    let store = SqliteStore::open(&bench.dir.path().join("test.db")).await.unwrap();
-    let found = store.get(done.id).await.unwrap().unwrap();
-    assert_eq!(format!("{found:?}"), format!("{done:?}"));
-    assert_eq!((found.state, found.assets.len()), (State::Completed, 1));
-    assert_eq!(found.warnings, ["odd"]);
-    let bench = Bench { store, ..bench };
-    let names = ["beam.started.success", "beam.stopped.success", "beam.recording.success"];
-    assert_eq!(bench.told().await, names);
-    assert!(bench.store.unfinished().await.unwrap().is_empty());
-}
-
-#[tokio::test]
-async fn a_room_is_held_once_however_many_want_it() {
-    let bench = bench().await;
-    let tries: Vec<_> = (0..8)
-        .map(|_| {
-            let store = bench.store.clone();
-            tokio::spawn(async move { store.insert(recording("a")).await })
-        })
-        .collect();
-    let mut taken = 0;
-    for attempt in tries {
-        match attempt.await.unwrap() {
-            Ok(()) => taken += 1,
-            Err(InsertError::RoomHeld(_)) => {}
-            Err(error) => panic!("{error}"),
-        }
+async fn what_a_newer_version_made_is_refused_and_left_alone() {
+    let (_dir, path) = database();
+    SqliteStore::open(&path).await.unwrap().close().await;
+    change(
+        &path,
+        "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
+         VALUES (9000, 'of the future', TRUE, x'00', 0); \
+         CREATE TABLE of_the_future (x INTEGER);",
+    )
+    .await;
+    let before = std::fs::read(&path).unwrap();
+    let error = SqliteStore::open(&path).await.unwrap_err();
+    assert!(matches!(error, OpenError::Newer { version: 9000, .. }), "{error:?}");
+    let text = error.to_string();
+    for part in [path.to_str().unwrap(), "a newer version of roomreel", "9000", "move the file"] {
+        assert!(text.contains(part), "{text}");
     }
-    assert_eq!(taken, 1);
-    let holder = bench.store.holder("a").await.unwrap().unwrap();
-    bench.store.advance(holder.id, CLIENT_STOP, Utc::now()).await.unwrap();
-    assert!(bench.store.insert(recording("a")).await.is_err());
-    bench.store.advance(holder.id, fail(), Utc::now()).await.unwrap();
-    assert!(bench.store.holder("a").await.unwrap().is_none());
-    bench.store.insert(recording("a")).await.unwrap();
+    assert_eq!(std::fs::read(&path).unwrap(), before);
 }
 
 #[tokio::test]
-async fn an_illegal_step_changes_and_tells_nothing() {
-    let bench = bench().await;
-    let new = bench.after("a", vec![]).await;
-    for step in [Step::Pause, Step::Resume, stop()] {
-        let refused = bench.store.advance(new.id, step, Utc::now()).await;
-        assert!(matches!(refused, Err(AdvanceError::Illegal(_))), "{refused:?}");
+async fn versions_of_the_tables_are_counted_and_cannot_change_later() {
+    let (_dir, path) = database();
+    let store = SqliteStore::open(&path).await.unwrap();
+    let versions: Vec<(i64, bool)> =
+        sqlx::query_as("SELECT version, success FROM _sqlx_migrations ORDER BY version")
+            .fetch_all(&store.read)
+            .await
+            .unwrap();
+    let wanted: Vec<_> = open::MIGRATIONS.iter().map(|m| (m.version, true)).collect();
+    assert_eq!(versions, wanted);
+    assert!(versions.is_sorted_by(|one, next| next.0 == one.0 + 1), "{versions:?}");
+    store.close().await;
+    // Opening it again makes nothing anew.
+    SqliteStore::open(&path).await.unwrap().close().await;
+    // A version that was made by other statements than ours is not built upon.
+    change(&path, "UPDATE _sqlx_migrations SET checksum = x'00' WHERE version = 1").await;
+    let text = refusal(&path).await;
+    assert!(text.contains("migration 1"), "{text}");
+}
+
+#[tokio::test]
+async fn what_is_no_database_of_ours_is_left_alone() {
+    let (dir, path) = database();
+    std::fs::write(&path, "holiday plans, not a database at all, and longer than a header")
+        .unwrap();
+    let text = refusal(&path).await;
+    assert!(text.contains("no database of roomreel; move it away"), "{text}");
+    assert!(std::fs::read_to_string(&path).unwrap().starts_with("holiday plans"));
+
+    std::fs::write(&path, "").unwrap();
+    change(&path, "CREATE TABLE theirs (x INTEGER)").await;
+    let text = refusal(&path).await;
+    assert!(text.contains("no database of roomreel"), "{text}");
+
+    let text = refusal(dir.path()).await;
+    assert!(text.contains("not a regular file"), "{text}");
+    let text = refusal(&dir.path().join("no/such/place.db")).await;
+    assert!(text.contains("cannot use the database"), "{text}");
+}
+
+#[tokio::test]
+async fn nobody_else_can_read_it() {
+    let (dir, path) = database();
+    std::fs::write(&path, "").unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let store = SqliteStore::open(&path).await.unwrap();
+    for entry in std::fs::read_dir(dir.path()).unwrap() {
+        let entry = entry.unwrap();
+        let mode = entry.metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{:?} {mode:o}", entry.path());
     }
-    let found = bench.store.get(new.id).await.unwrap().unwrap();
-    assert_eq!(format!("{found:?}"), format!("{new:?}"));
-    assert!(bench.told().await.is_empty());
-    let nobody = bench.store.advance(Id::new(Utc::now()), CLIENT_STOP, Utc::now()).await;
-    assert_eq!(nobody.unwrap_err(), AdvanceError::NotFound);
+    store.close().await;
 }
 
 #[tokio::test]
-async fn who_was_told_of_a_start_is_told_of_the_stop_of_a_failure() {
-    let bench = bench().await;
-    bench.after("a", vec![fail()]).await;
-    assert_eq!(bench.told().await, ["beam.failure"]);
-    let run = Step::Run { started_at: Utc::now() };
-    let failed = bench.after("b", vec![run, Step::Pause, fail()]).await;
-    assert!(!failed.paused && failed.stopped_at.is_some());
-    let events = bench.store.new_events(100).await.unwrap();
-    let Occurrence::Stopped { ended, duration } = &events[2].occurrence else { panic!() };
-    assert_eq!((ended.text().as_str(), *duration), ("failure: INTERNAL_ERROR", 3));
-    assert_eq!(events[3].occurrence.name(), "beam.failure");
-}
-
-#[tokio::test]
-async fn deliveries_come_in_the_order_of_life_until_patience_ends() {
-    let bench = bench().await;
-    bench.after("a", life()).await;
-    let now = Utc::now();
-    for event in bench.store.new_events(10).await.unwrap() {
-        bench.store.fan_out(event.id, vec!["x".into(), "y".into()], now).await.unwrap();
-        bench.store.fan_out(event.id, vec!["z".into()], now).await.unwrap();
-    }
-    assert!(bench.told().await.is_empty());
-    let due = async |at| {
-        let due = bench.store.due(at, 2, 10).await.unwrap();
-        due.iter()
-            .map(|d| (d.id, d.endpoint.clone(), d.event.occurrence.name()))
-            .collect::<Vec<_>>()
-    };
-    let first = due(now).await;
-    assert_eq!(first.iter().map(|d| d.1.as_str()).collect::<Vec<_>>(), ["x", "y"]);
-    let later = now + TimeDelta::seconds(60);
-    let retry = || Outcome::Retry { at: later, status: Some(500), error: "500".into() };
-    assert!(bench.store.settle(first[0].0, retry(), now).await.unwrap());
-    // It is not due, and the ones behind it wait for it.
-    assert_eq!(due(now).await, first[1..]);
-    assert_eq!(bench.store.next_due().await.unwrap(), Some(now));
-    bench.store.settle(first[0].0, retry(), now).await.unwrap();
-    // Tried twice, it holds nobody up.
-    assert!(due(now).await.iter().any(|d| d.1 == "x" && d.2 == "beam.stopped.success"));
-    let give_up = Outcome::GiveUp { status: None, error: "nobody there".into() };
-    bench.store.settle(first[0].0, give_up, now).await.unwrap();
-    bench.store.settle(first[1].0, Outcome::Delivered { status: 204 }, now).await.unwrap();
-
-    let failed =
-        DeliveryQuery { state: Some(DeliveryState::Failed), limit: 10, ..DeliveryQuery::default() };
-    let found = bench.store.deliveries(&failed).await.unwrap();
-    assert_eq!((found.len(), found[0].attempts), (1, 3));
-    assert_eq!(bench.store.replay(&failed, now).await.unwrap(), 1);
-    let again = DeliveryQuery { event_id: Some(found[0].event.id), ..failed.clone() };
-    let again = DeliveryQuery { state: Some(DeliveryState::Pending), ..again };
-    assert!(bench.store.deliveries(&again).await.unwrap()[0].is_replay);
-    assert_eq!(bench.store.prune(later).await.unwrap(), 2);
-}
-
-#[tokio::test]
-async fn lists_are_newest_first_paged_and_filtered() {
-    let bench = bench().await;
-    let mut ids = Vec::new();
-    for n in 0..25 {
-        ids.push(bench.after(["a", "b"][n % 2], vec![fail()]).await.id);
-    }
-    ids.sort();
-    ids.reverse();
-    let mut query = Query { limit: 10, ..Query::default() };
-    let mut seen = Vec::new();
-    loop {
-        let page = bench.store.list(&query).await.unwrap();
-        seen.extend(page.iter().map(|r| r.id));
-        if page.len() < 10 {
-            break;
-        }
-        query.before = page.last().map(|r| r.id);
-    }
-    assert_eq!(seen, ids);
-    let of_b = Query { room_id: Some("b".into()), limit: 100, ..Query::default() };
-    assert_eq!(bench.store.list(&of_b).await.unwrap().len(), 12);
-    let running = Query { state: Some(State::Running), limit: 100, ..Query::default() };
-    assert!(bench.store.list(&running).await.unwrap().is_empty());
-    let assets = AssetQuery { failed: Some(true), limit: 100, ..AssetQuery::default() };
-    assert_eq!(bench.store.assets(&assets).await.unwrap().len(), 25);
-    let whole = AssetQuery { failed: Some(false), limit: 100, ..AssetQuery::default() };
-    assert!(bench.store.assets(&whole).await.unwrap().is_empty());
-}
-
-#[tokio::test]
-async fn what_is_removed_takes_everything_with_it() {
-    let bench = bench().await;
-    let new = bench.after("a", vec![]).await;
-    let refused = bench.store.remove(new.id).await.unwrap_err();
-    assert_eq!(refused, RemoveError::Active(State::Starting));
-    let done = bench.store.advance(new.id, fail(), Utc::now()).await.unwrap();
-    let kept = done.assets[0].id;
-    assert!(bench.store.asset(kept).await.unwrap().is_some());
-    assert_eq!(bench.store.remove(new.id).await.unwrap().assets.len(), 1);
-    assert!(bench.store.asset(kept).await.unwrap().is_none() && bench.told().await.is_empty());
-    assert_eq!(bench.store.remove(new.id).await.unwrap_err(), RemoveError::NotFound);
-
-    let other = bench.after("b", vec![fail()]).await;
-    let gone = bench.store.remove_asset(other.assets[0].id).await.unwrap().unwrap();
-    assert_eq!(gone.recording_id, other.id);
-    assert!(bench.store.get(other.id).await.unwrap().unwrap().assets.is_empty());
+async fn a_writer_of_another_process_is_waited_for_and_then_named() {
+    let (_dir, path) = database();
+    let patience = std::time::Duration::from_millis(200);
+    let store = SqliteStore::open_within(&path, patience).await.unwrap();
+    let other = SqliteStore::open_within(&path, patience).await.unwrap();
+    let held = other.begin().await.unwrap();
+    let Err(Unavailable(why)) = store.begin().await else { panic!("two writers") };
+    assert!(why.contains("the database is busy"), "{why}");
+    drop(held);
+    drop(store.begin().await.unwrap());
+    store.close().await;
+    let Err(Unavailable(why)) = store.begin().await else { panic!("a closed store") };
+    assert!(why.contains("closed"), "{why}");
 }
