@@ -21,6 +21,7 @@ mod user;
 mod watcher;
 mod wire;
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -100,6 +101,9 @@ pub struct Launch {
     /// Picture (`.mjpeg`, `.y4m`) and sound (`.wav`) for the page's camera and
     /// microphone; they take the place of `options.fake_media`'s black and silent ones.
     pub capture_files: Option<(PathBuf, PathBuf)>,
+    /// An HTTP proxy for every connection of the page, to loopback too; without
+    /// one it connects by itself.
+    pub proxy: Option<SocketAddr>,
 }
 
 impl Launch {
@@ -147,6 +151,8 @@ pub struct Browser {
     client: Client,
     page: Page,
     version: String,
+    /// The user that Chromium runs as.
+    uid: u32,
     /// Cancelled when the browser leaves the heartbeat unanswered.
     hung: CancellationToken,
 }
@@ -175,7 +181,8 @@ impl Browser {
                 Ok(Ok((client, page, version))) => {
                     let hung = CancellationToken::new();
                     tokio::spawn(heartbeat(client.clone(), hung.clone()));
-                    return Ok(Self { process, client, page, version, hung });
+                    let uid = user.map_or_else(|| rustix::process::geteuid().as_raw(), User::id);
+                    return Ok(Self { process, client, page, version, uid, hung });
                 }
                 Ok(Err(Some(error))) => Some(error),
                 // It closed its standard error: it is about to end.
@@ -216,6 +223,11 @@ impl Browser {
     /// What the browser calls itself, for example `Chrome/156.0.8078.79`.
     pub fn version(&self) -> &str {
         &self.version
+    }
+
+    /// The user id that it runs as.
+    pub fn uid(&self) -> u32 {
+        self.uid
     }
 
     /// The page.
@@ -289,6 +301,7 @@ fn start(
         profile: &home.profile,
         capture: launch.capture_files.as_ref().or(home.capture.as_ref()),
         small_shm: home::small_shm(),
+        proxy: launch.proxy,
     });
     Process::spawn(program, &flags, &launch.surface, home.clone(), user)
 }

@@ -166,8 +166,14 @@ impl Server {
         let told = Arc::new(Notify::new());
         let deliverer =
             Deliverer::new(config, Arc::clone(&store), Arc::clone(&storage), Arc::clone(&told))?;
-        let node = Node::open(config, Arc::clone(&store), Arc::clone(&storage), Arc::clone(&told))
-            .map_err(unusable)?;
+        // With the port that is really listened on: pages are kept from it.
+        let listening = Config {
+            server: config::Server { listen: address, ..config.server.clone() },
+            ..config.clone()
+        };
+        let node =
+            Node::open(&listening, Arc::clone(&store), Arc::clone(&storage), Arc::clone(&told))
+                .map_err(unusable)?;
         node.recover().await?;
 
         let closing = CancellationToken::new();
@@ -175,7 +181,8 @@ impl Server {
             node: node.clone(),
             store,
             storage,
-            addresses: net::Guard::new(config.net.allow.iter().copied()),
+            addresses: net::Guard::new(config.net.allow.iter().copied())
+                .with_sockets(config.net.sockets.iter().copied()),
             told,
             settings: Arc::new(Settings {
                 data_dir: config.data.dir.clone(),

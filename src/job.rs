@@ -4,12 +4,14 @@
 //! Pure data and rules: no tokio, no files, no sockets. Everything else in the
 //! crate may depend on this module; it depends on `clock` alone.
 
+mod egress;
 mod life;
 mod message;
 mod occurrence;
 mod redact;
 mod spec;
 
+pub use egress::Egress;
 pub use life::{FailureKind, IllegalTransition, State, StopReason};
 pub use message::{Command, Event, Reply, Stats, Summary, What};
 pub use occurrence::{Ended, Occurrence};

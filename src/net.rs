@@ -7,11 +7,15 @@
 //! change its mind in between. URLs that the operator configured are the
 //! operator's word and do not come here.
 //!
-//! `http` checks meeting URLs, `webhook` delivers through the resolver. Nothing
-//! here knows what a recording is.
+//! [`Proxy`] asks it for everything that a recorded page connects to.
+//!
+//! `http` checks meeting URLs, `webhook` delivers through the resolver, `recorder`
+//! makes its browser use the proxy. Nothing here knows what a recording is.
 
 mod guard;
+mod proxy;
 mod resolver;
 
-pub use guard::{Guard, Refused};
+pub use guard::{Guard, Lookup, Refused};
+pub use proxy::{Proxy, Refusal};
 pub use resolver::GuardedResolver;

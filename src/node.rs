@@ -30,7 +30,9 @@ use url::Url;
 use self::orders::Orders;
 use self::supervisor::{Start, Supervisor};
 use crate::config::{self, Config};
-use crate::job::{BrowserOptions, JoinRule, RecordingSpec, Resolution, State, StopReason, Video};
+use crate::job::{
+    BrowserOptions, Egress, JoinRule, RecordingSpec, Resolution, State, StopReason, Video,
+};
 use crate::recorder::place::Lock;
 use crate::storage::Local;
 use crate::store::{
@@ -109,6 +111,8 @@ struct Inner {
     /// Defaults of a spec, and the grace of a stop.
     recording: config::Recording,
     browser: BrowserOptions,
+    /// Where recorded pages may connect to.
+    egress: Egress,
     /// `<data>/recordings`, absolute.
     dir: PathBuf,
     /// What is run as a recorder.
@@ -167,6 +171,7 @@ impl Node {
             retention: config.storage.retention,
             recording: config.recording.clone(),
             browser: config.browser.options(),
+            egress: egress(config),
             dir: dir.canonicalize()?,
             program: config.recorder_program.clone().unwrap_or_else(process::this_program),
             slots: Arc::new(Semaphore::new(config.recording.slots().min(Semaphore::MAX_PERMITS))),
@@ -346,6 +351,7 @@ impl Inner {
             join_reloads: self.recording.join_reloads,
             max_duration_s,
             browser: self.browser.clone(),
+            egress: self.egress.clone(),
         }
     }
 
@@ -383,6 +389,15 @@ impl Inner {
         if let Some(orders) = self.live().orders.get(&id) {
             orders.send_modify(change);
         }
+    }
+}
+
+/// Public addresses, what the configuration allows, and never this service.
+fn egress(config: &Config) -> Egress {
+    Egress::Guarded {
+        networks: config.net.allow.clone(),
+        sockets: config.net.sockets.clone(),
+        closed_ports: vec![config.server.listen.port()],
     }
 }
 

@@ -9,6 +9,7 @@
 
 pub mod control;
 mod error;
+mod gate;
 pub mod journal;
 mod meeting;
 pub mod place;

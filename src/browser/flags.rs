@@ -1,5 +1,6 @@
 //! Chromium's command line, as a pure function of what is wanted.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use super::Surface;
@@ -19,6 +20,8 @@ pub(super) struct Inputs<'a> {
     pub(super) capture: Option<&'a (PathBuf, PathBuf)>,
     /// `/dev/shm` is too small for Chromium's pictures.
     pub(super) small_shm: bool,
+    /// What every connection goes through, if not directly.
+    pub(super) proxy: Option<SocketAddr>,
 }
 
 /// For every browser.
@@ -124,6 +127,12 @@ pub(super) fn flags(inputs: &Inputs<'_>) -> Vec<String> {
         }
     }
     flags.push(format!("--disable-features={}", off.join(",")));
+    if let Some(proxy) = inputs.proxy {
+        // Last, so that no other flag weakens it. Chromium goes to loopback
+        // directly unless told otherwise.
+        flags.push(format!("--proxy-server=http://{proxy}"));
+        flags.push("--proxy-bypass-list=<-loopback>".into());
+    }
     flags
 }
 
@@ -151,7 +160,26 @@ mod tests {
         small_shm: bool,
     ) -> Vec<String> {
         let profile = Path::new("/r/profile");
-        flags(&Inputs { options, surface, profile, capture, small_shm })
+        flags(&Inputs { options, surface, profile, capture, small_shm, proxy: None })
+    }
+
+    #[test]
+    fn no_wish_weakens_the_proxy() {
+        let options = BrowserOptions {
+            extra_flags: vec!["--proxy-server=direct://".into(), "--proxy-bypass-list=*".into()],
+            ..BrowserOptions::default()
+        };
+        let flags = flags(&Inputs {
+            options: &options,
+            surface: &screen(),
+            profile: Path::new("/r/profile"),
+            capture: None,
+            small_shm: false,
+            proxy: Some(([127, 0, 0, 1], 4000).into()),
+        });
+        let last = |name: &str| flags.iter().rfind(|flag| flag.starts_with(name)).cloned();
+        assert_eq!(last("--proxy-server").as_deref(), Some("--proxy-server=http://127.0.0.1:4000"));
+        assert_eq!(last("--proxy-bypass-list").as_deref(), Some("--proxy-bypass-list=<-loopback>"));
     }
 
     #[test]

@@ -108,6 +108,8 @@ pub(super) enum Stage {
 pub(super) struct Load {
     /// Loader that was last requested.
     requested: String,
+    /// Host and port that it was requested of, after the redirects so far.
+    pub(super) authority: Option<String>,
     /// HTTP status of that request, once answered.
     status: Option<u16>,
     /// Net error of that request.
@@ -124,8 +126,9 @@ pub(super) struct Load {
 }
 
 impl Load {
-    pub(super) fn request(&mut self, loader: &str) {
+    pub(super) fn request(&mut self, loader: &str, authority: Option<String>) {
         self.requested = loader.to_string();
+        self.authority = authority;
         self.status = None;
         self.failure = None;
         self.aborted = false;
@@ -217,7 +220,7 @@ mod tests {
         load.reach("old", Stage::Loaded);
         let before = load.clone();
         assert_eq!(sentence(&load, &before), "open");
-        load.request("new");
+        load.request("new", None);
         load.answer("new", 200);
         load.reach("old", Stage::Loaded);
         assert_eq!(sentence(&load, &before), "open");
@@ -254,7 +257,7 @@ mod tests {
         ];
         for (expected, happens) in cases {
             let mut load = before.clone();
-            load.request("a");
+            load.request("a", None);
             happens(&mut load);
             assert_eq!(sentence(&load, &before), *expected);
         }
@@ -263,11 +266,11 @@ mod tests {
     #[test]
     fn an_old_error_does_not_spoil_the_next_load() {
         let mut load = Load::default();
-        load.request("a");
+        load.request("a", None);
         load.answer("a", 500);
         let before = load.clone();
         assert!(load.outcome(&before).is_none());
-        load.request("b");
+        load.request("b", None);
         load.answer("b", 200);
         load.show("a");
         load.reach("a", Stage::Loaded);
@@ -280,9 +283,9 @@ mod tests {
     fn a_page_that_moves_on_by_itself_is_followed() {
         let before = Load::default();
         let mut load = before.clone();
-        load.request("a");
+        load.request("a", None);
         load.show("a");
-        load.request("b");
+        load.request("b", None);
         load.reach("a", Stage::Loaded);
         assert_eq!(sentence(&load, &before), "open");
         let mut download = load.clone();
@@ -298,7 +301,7 @@ mod tests {
         let after = Duration::from_millis(1500);
         let mut load = before.clone();
         let text = |load: &Load| load.timed_out(&before, after).to_string();
-        load.request("a");
+        load.request("a", None);
         assert_eq!(text(&load), "the page did not load within 1.5 s: its server did not answer");
         load.answer("a", 200);
         assert!(text(&load).ends_with("answered but sent no page"));

@@ -200,6 +200,11 @@ impl Page {
         result
     }
 
+    /// Host and port that the newest load was last asked of, redirects followed.
+    pub fn requested_authority(&self) -> Option<String> {
+        self.load.borrow().authority.clone()
+    }
+
     /// Evaluates `expression` in the main frame, waits for its promise and reads
     /// the value as a `T` by way of JSON.
     ///

@@ -226,11 +226,15 @@ impl Watcher {
     /// A cross-site frame waits, before its first script, for what goes here.
     fn on_attached(&self, event: &Event) -> Vec<Order> {
         let Some(attached) = read::<Attached>(event) else { return Vec::new() };
-        if attached.target_info.kind != "iframe" {
-            return Vec::new();
+        let session = Some(attached.session_id.as_str());
+        match attached.target_info.kind.as_str() {
+            "iframe" => {}
+            // The page itself, which we attached to.
+            "page" => return Vec::new(),
+            // Nothing is wanted of a worker or a worklet, but it waits as well.
+            _ => return vec![Order::new(session, &RunIfWaitingForDebuggerParams::default())],
         }
         let mut state = self.shared.state();
-        let session = Some(attached.session_id.as_str());
         let mut orders = vec![Order::new(session, &EnablePage::default())];
         orders.extend(state.scripts.iter().map(|script| Order::new(session, &at_start(script))));
         orders.push(Order::new(session, &EnableRuntime::default()));
@@ -292,7 +296,9 @@ impl Watcher {
                     request.kind == "Document" && request.frame_id == main.target
                 });
                 if let Some(request) = document {
-                    self.load.send_modify(|load| load.request(&request.request_id));
+                    self.load.send_modify(|load| {
+                        load.request(&request.request_id, authority(&request.request.url))
+                    });
                 }
             }
             "Network.responseReceived" => {
@@ -317,11 +323,17 @@ impl Watcher {
 }
 
 /// Auto-attach to cross-site frames, paused until they are prepared.
+///
+/// Workers and worklets are paused whether or not they are attached to, and only
+/// who is attached can let them run: a filter that leaves them out stops them for
+/// ever. Only other pages, which are closed anyway, are left out.
 pub(super) fn attach_frames() -> SetAutoAttachParams {
-    let only_frames = vec![FilterEntry { r#type: Some("iframe".into()), exclude: None }];
+    let without = |kind: &str| FilterEntry { r#type: Some(kind.into()), exclude: Some(true) };
+    let everything_else = FilterEntry { r#type: None, exclude: None };
+    let filter = vec![without("page"), without("tab"), without("browser"), everything_else];
     let mut params = SetAutoAttachParams::new(true, true);
     params.flatten = Some(true);
-    params.filter = Some(TargetFilter::new(only_frames));
+    params.filter = Some(TargetFilter::new(filter));
     params
 }
 
@@ -338,6 +350,12 @@ fn read<T: DeserializeOwned>(event: &Event) -> Option<T> {
             None
         }
     }
+}
+
+/// Host and port of an address, as a proxy is asked for them.
+fn authority(url: &str) -> Option<String> {
+    let url = url::Url::parse(url).ok()?;
+    Some(format!("{}:{}", url.host_str()?, url.port_or_known_default()?))
 }
 
 fn shorten(text: &str) -> String {

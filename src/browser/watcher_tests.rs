@@ -80,6 +80,11 @@ fn a_frame_of_another_site_gets_the_scripts_before_it_runs() {
             "targetInfo": {"targetId": "F", "type": kind, "url": ""}})
     };
     assert!(bench.on(None, "Target.attachedToTarget", attached("page")).is_empty());
+    for kind in ["worker", "worklet", "service_worker", "something_new"] {
+        let orders = bench.on(Some("S"), "Target.attachedToTarget", attached(kind));
+        assert!(orders.len() == 1 && orders[0].starts_with("CHILD "), "{kind}: {orders:?}");
+        assert!(orders[0].contains("runIfWaitingForDebugger"), "{kind}: {orders:?}");
+    }
     let orders = bench.on(Some("S"), "Target.attachedToTarget", attached("iframe"));
     let script = orders.iter().position(|order| order.contains("one()")).unwrap();
     let run = orders.iter().position(|o| o.contains("runIfWaitingForDebugger")).unwrap();
@@ -153,7 +158,8 @@ fn only_the_main_frame_s_load_counts() {
         }
     }
     assert!(bench.load.borrow().outcome(&before).is_none());
-    let request = json!({"requestId": "L", "type": "Document", "frameId": "PAGE"});
+    let request = json!({"requestId": "L", "type": "Document", "frameId": "PAGE",
+        "request": {"url": "https://room.test/a"}});
     bench.on(Some("S"), "Network.requestWillBeSent", request);
     let answer = json!({"requestId": "L", "response": {"status": 200}});
     bench.on(Some("S"), "Network.responseReceived", answer);
@@ -161,6 +167,7 @@ fn only_the_main_frame_s_load_counts() {
         bench.on(Some("S"), "Page.lifecycleEvent", life("PAGE", name));
     }
     assert!(matches!(bench.load.borrow().outcome(&before), Some(Ok(Stage::Loaded))));
+    assert_eq!(bench.load.borrow().authority.as_deref(), Some("room.test:443"));
 }
 
 #[test]

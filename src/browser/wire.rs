@@ -128,6 +128,12 @@ pub(super) struct Request {
     pub(super) kind: String,
     #[serde(default)]
     pub(super) frame_id: String,
+    pub(super) request: RequestInfo,
+}
+
+#[derive(Deserialize)]
+pub(super) struct RequestInfo {
+    pub(super) url: String,
 }
 
 #[derive(Deserialize)]

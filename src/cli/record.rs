@@ -2,7 +2,7 @@
 
 use anyhow::anyhow;
 use roomreel::job::StopReason;
-use roomreel::job::{RecordingSpec, Video};
+use roomreel::job::{Egress, RecordingSpec, Video};
 use roomreel::recorder::control::Control;
 use roomreel::recorder::journal::Journal;
 use roomreel::recorder::place::Output;
@@ -57,6 +57,7 @@ fn spec(args: Record) -> Result<RecordingSpec, Exit> {
         join_reloads: args.join_reloads,
         max_duration_s: args.duration.as_secs_f64(),
         browser: args.browser.into(),
+        egress: Egress::Open,
     })
 }
 

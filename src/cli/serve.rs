@@ -1,5 +1,7 @@
 //! `roomreel serve`: the recording service.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
 use roomreel::config::Config;
 use roomreel::demo::{self, DemoConfig};
 use roomreel::http;
@@ -21,7 +23,7 @@ pub(crate) fn run(args: Serve) -> Result<(), Exit> {
     if let Some(demo) = args.demo {
         // The demo room and its peers are on this machine.
         config.browser.loopback_webrtc = true;
-        config.net.allow.push(demo.ip().into());
+        config.net.sockets.extend(reached_by(demo));
     }
     runtime()?.block_on(async {
         let shutdown = CancellationToken::new();
@@ -32,6 +34,16 @@ pub(crate) fn run(args: Serve) -> Result<(), Exit> {
         }
         http::serve(config, shutdown).await.map_err(Exit::failure)
     })
+}
+
+/// Where a page on this machine finds what listens at `address`.
+fn reached_by(address: SocketAddr) -> Vec<SocketAddr> {
+    if !address.ip().is_unspecified() {
+        return vec![address];
+    }
+    [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]
+        .map(|ip: IpAddr| SocketAddr::new(ip, address.port()))
+        .into()
 }
 
 async fn run_demo(room: DemoConfig, shutdown: CancellationToken) {

@@ -1,6 +1,6 @@
 //! `[net]`: where requests may lead the service.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use ipnet::IpNet;
 use serde::{Deserialize, Deserializer, Serialize, de::Error};
@@ -13,6 +13,10 @@ pub struct Net {
     /// public, in CIDR notation; an address alone is a network of one.
     #[serde(deserialize_with = "networks")]
     pub allow: Vec<IpNet>,
+    /// Single ports that a meeting may be at although their address is not
+    /// public. No setting of the file: the demo room's.
+    #[serde(skip)]
+    pub sockets: Vec<SocketAddr>,
 }
 
 /// Parses a network as `net.allow` and `--allow-net` take it.

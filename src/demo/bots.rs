@@ -145,6 +145,7 @@ impl Bot {
             surface: Surface::Headless { width: 640, height: 360 },
             runtime_dir: dir.path().to_owned(),
             capture_files: None,
+            proxy: None,
         })
         .await?;
         let bot = Self { name, browser, dir };

@@ -5,6 +5,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+use super::egress::Egress;
+
 /// How long a page may take to be joined before it is reloaded.
 pub const DEFAULT_JOIN_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -226,6 +228,9 @@ pub struct RecordingSpec {
     pub max_duration_s: f64,
     /// How Chromium is run.
     pub browser: BrowserOptions,
+    /// Where the page may connect to.
+    #[serde(default)]
+    pub egress: Egress,
 }
 
 impl RecordingSpec {

@@ -4,7 +4,9 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
+use std::{fmt, io};
 
+use futures::future::BoxFuture;
 use ipnet::IpNet;
 use url::{Host, Url};
 
@@ -79,17 +81,48 @@ pub enum Refused {
     NoHost,
 }
 
+/// The addresses of a name, in the order to try them.
+pub type Lookup =
+    Arc<dyn Fn(&str) -> BoxFuture<'static, io::Result<Vec<IpAddr>>> + Send + Sync + 'static>;
+
 /// Decides which addresses may be connected to. Clones are cheap.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct Guard {
     /// Networks that the operator allowed although they are not public.
     allowed: Arc<[IpNet]>,
+    /// Single ports that are allowed where their address is not: the demo room's.
+    sockets: Arc<[SocketAddr]>,
+    /// Who knows the addresses of names; the system if nobody else does.
+    lookup: Option<Lookup>,
+}
+
+impl fmt::Debug for Guard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { allowed, sockets, lookup: _ } = self;
+        f.debug_struct("Guard").field("allowed", allowed).field("sockets", sockets).finish()
+    }
 }
 
 impl Guard {
     /// A guard that lets public addresses and `allowed` networks through.
     pub fn new(allowed: impl IntoIterator<Item = IpNet>) -> Self {
-        Self { allowed: allowed.into_iter().collect() }
+        Self { allowed: allowed.into_iter().collect(), ..Self::default() }
+    }
+
+    /// Lets these addresses with these ports through as well.
+    pub fn with_sockets(self, sockets: impl IntoIterator<Item = SocketAddr>) -> Self {
+        Self { sockets: sockets.into_iter().collect(), ..self }
+    }
+
+    /// Asks `lookup` for the addresses of names, and not the system.
+    pub fn with_lookup(self, lookup: Lookup) -> Self {
+        Self { lookup: Some(lookup), ..self }
+    }
+
+    /// Checks one address and port as they would be connected to.
+    pub fn check_socket(&self, socket: SocketAddr) -> Result<(), Refused> {
+        let plain = SocketAddr::new(unmapped(socket.ip()), socket.port());
+        if self.sockets.contains(&plain) { Ok(()) } else { self.check(socket.ip()) }
     }
 
     /// Checks one address as it would be connected to.
@@ -106,9 +139,10 @@ impl Guard {
     /// here and is checked when it is resolved, by [`check_url`](Self::check_url)
     /// or by a [`GuardedResolver`](super::GuardedResolver).
     pub fn check_literal(&self, url: &Url) -> Result<(), Refused> {
+        let port = url.port_or_known_default().unwrap_or(0);
         match url.host() {
-            Some(Host::Ipv4(v4)) => self.check(v4.into()),
-            Some(Host::Ipv6(v6)) => self.check(v6.into()),
+            Some(Host::Ipv4(v4)) => self.check_socket((v4, port).into()),
+            Some(Host::Ipv6(v6)) => self.check_socket((v6, port).into()),
             Some(Host::Domain(_)) => Ok(()),
             None => Err(Refused::NoHost),
         }
@@ -123,7 +157,10 @@ impl Guard {
     pub async fn check_url(&self, url: &Url) -> Result<(), Refused> {
         self.check_literal(url)?;
         match url.host() {
-            Some(Host::Domain(name)) => self.resolve(name, 0).await.map(drop),
+            Some(Host::Domain(name)) => {
+                let port = url.port_or_known_default().unwrap_or(0);
+                self.resolve(name, port).await.map(drop)
+            }
             _ => Ok(()),
         }
     }
@@ -131,9 +168,9 @@ impl Guard {
     /// The addresses of a name, or of an address in text, all of them open.
     pub async fn resolve(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, Refused> {
         let unresolved = |why: String| Refused::Unresolved { host: host.to_owned(), why };
-        let lookup = tokio::time::timeout(LOOKUP, tokio::net::lookup_host((host, port))).await;
-        let found: Vec<SocketAddr> = match lookup {
-            Ok(Ok(found)) => found.collect(),
+        let found: Vec<SocketAddr> = match tokio::time::timeout(LOOKUP, self.ask(host, port)).await
+        {
+            Ok(Ok(found)) => found,
             Ok(Err(e)) => return Err(unresolved(e.to_string())),
             Err(_) => return Err(unresolved("the name server does not answer".into())),
         };
@@ -141,7 +178,7 @@ impl Guard {
             return Err(unresolved("it has no address".into()));
         }
         for address in &found {
-            self.check(address.ip()).map_err(|refused| match refused {
+            self.check_socket(*address).map_err(|refused| match refused {
                 Refused::Closed { address, net } if host.parse() != Ok(address) => {
                     Refused::LeadsInside { host: host.to_owned(), address, net }
                 }
@@ -149,6 +186,16 @@ impl Guard {
             })?;
         }
         Ok(found)
+    }
+
+    async fn ask(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+        match (&self.lookup, host.parse::<IpAddr>()) {
+            (Some(lookup), Err(_)) => {
+                let found = lookup(host).await?;
+                Ok(found.into_iter().map(|ip| SocketAddr::new(ip, port)).collect())
+            }
+            _ => Ok(tokio::net::lookup_host((host, port)).await?.collect()),
+        }
     }
 }
 
@@ -256,6 +303,18 @@ mod tests {
         assert!(guard.check(ip("::1")).is_ok());
         assert!(guard.check(ip("10.2.2.3")).is_err());
         assert!(guard.check(ip("127.0.0.1")).is_err());
+    }
+
+    #[test]
+    fn one_port_can_be_open_where_its_neighbours_are_not() {
+        let socket = |text: &str| text.parse::<SocketAddr>().unwrap();
+        let guard = Guard::default().with_sockets([socket("127.0.0.1:8090")]);
+        assert!(guard.check_socket(socket("127.0.0.1:8090")).is_ok());
+        assert!(guard.check_socket(socket("[::ffff:127.0.0.1]:8090")).is_ok());
+        assert!(guard.check_socket(socket("127.0.0.1:8080")).is_err());
+        assert!(guard.check(ip("127.0.0.1")).is_err());
+        assert!(guard.check_literal(&url("http://127.0.0.1:8090/a")).is_ok());
+        assert!(guard.check_literal(&url("http://127.0.0.1/a")).is_err());
     }
 
     #[test]

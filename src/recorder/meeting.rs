@@ -13,6 +13,7 @@ use tokio::time::{Interval, MissedTickBehavior, interval, sleep};
 
 use super::control::Control;
 use super::error::RecordError;
+use super::gate::Gate;
 use super::journal::Journal;
 use super::studio::Studio;
 use super::{End, LEAVE_GRACE};
@@ -60,6 +61,7 @@ pub(super) async fn attend(
         peers: None,
         crashes: 0,
         page_events: None,
+        gate: Gate::Open,
     };
     let mut last_words = String::new();
     for number in 1..=MOST_BROWSERS {
@@ -136,6 +138,8 @@ struct Attendance<'a> {
     crashes: u32,
     /// Of the browser that is visiting.
     page_events: Option<mpsc::Receiver<PageEvent>>,
+    /// What the browser that is visiting connects through.
+    gate: Gate,
 }
 
 async fn gone(browser: Option<&Browser>) -> Gone {
@@ -165,6 +169,10 @@ impl Attendance<'_> {
     /// One browser's visit: started, into the meeting, until something ends it,
     /// out of the meeting again.
     async fn visit(&mut self) -> Left {
+        self.gate = match Gate::open(&self.spec.egress).await {
+            Ok(gate) => gate,
+            Err(error) => return Left::End(End::failed(error)),
+        };
         let launch = Launch {
             options: self.spec.browser.clone(),
             surface: Surface::Screen {
@@ -175,12 +183,14 @@ impl Attendance<'_> {
             },
             runtime_dir: self.studio.runtime_dir().to_path_buf(),
             capture_files: None,
+            proxy: self.gate.address(),
         };
         let browser = match self.or_interrupted(None, Browser::launch(launch)).await {
             Ok(Ok(browser)) => browser,
             Ok(Err(error)) => return Left::Lost(error.to_string()),
             Err(interruption) => return interruption.into(),
         };
+        self.gate.admit(&browser);
         self.journal.tell(Event::Browser {
             pid: browser.pid(),
             start_ticks: browser.start_ticks(),
@@ -250,7 +260,7 @@ impl Attendance<'_> {
         let opened = Mono::now();
         let goto = browser.page().goto(&self.spec.meeting_url, limit);
         if let Err(error) = self.or_interrupted(Some(browser), goto).await? {
-            return Ok(Err(error.to_string()));
+            return Ok(Err(self.gate.explain(browser, &error)));
         }
         // One time-out covers the load and the joining.
         let mut watch = JoinWatch::new(self.spec.join, opened, limit);
@@ -392,6 +402,7 @@ impl Attendance<'_> {
                         return interruption;
                     }
                 }
+                refusal = self.gate.refusal() => self.journal.notice(refusal),
                 _ = self.every_second.tick() => {
                     if let Some(interruption) = self.each_second() {
                         return interruption;

@@ -28,6 +28,7 @@ async fn launch(change: impl FnOnce(&mut Launch)) -> Running {
         surface: Surface::Headless { width: 640, height: 480 },
         runtime_dir: dir.path().join("runtime"),
         capture_files: None,
+        proxy: None,
     };
     // The temporary directory is its owner's alone; a browser under another user
     // id has to get through it.

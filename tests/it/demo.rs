@@ -69,6 +69,7 @@ impl Guest {
             surface: Surface::Headless { width: 1280, height: 720 },
             runtime_dir: dir.path().to_owned(),
             capture_files: None,
+            proxy: None,
         };
         Self { browser: Browser::launch(launch).await.unwrap(), _dir: dir }
     }

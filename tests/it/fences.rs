@@ -14,6 +14,8 @@ const DOORS: &[(&str, &[&str])] = &[
     ("mp4_atom", &["encode"]),
     ("yuv", &["display"]),
     ("axum", &["http", "demo"]),
+    ("hyper", &["net"]),
+    ("hyper_util", &["net"]),
     ("sqlx", &["store"]),
     ("reqwest", &["net", "webhook"]),
     ("jsonwebtoken", &["token", "demo"]),

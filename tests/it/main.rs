@@ -4,6 +4,7 @@
 mod api;
 mod browser;
 mod demo;
+mod egress;
 mod fences;
 mod journal;
 mod meeting;

@@ -138,6 +138,7 @@ async fn a_browser_that_cannot_start_says_why() {
         surface: Surface::Headless { width: 640, height: 480 },
         runtime_dir: runtime_dir.clone(),
         capture_files: None,
+        proxy: None,
     };
     let error = Browser::launch(launch).await.unwrap_err();
     assert!(

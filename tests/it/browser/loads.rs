@@ -152,3 +152,28 @@ async fn frames_of_other_sites_are_prepared_and_asked_too() {
     assert_eq!(found, [format!("localhost:{port}"), "undefined".into()]);
     running.browser.close(PATIENCE).await;
 }
+
+#[tokio::test]
+async fn workers_and_worklets_run() {
+    let running = launch(|_| ()).await;
+    let page = running.browser.page();
+    let site = Site::open(
+        "<script>
+        const file = text => URL.createObjectURL(new Blob([text], {type: 'text/javascript'}));
+        const inner = `new Worker(URL.createObjectURL(new Blob(['postMessage(1)'])))
+            .onmessage = () => postMessage(2)`;
+        const said = worker => new Promise(done => worker.onmessage = done).then(() => 'ran');
+        const all = () => Promise.all([
+            said(new Worker(file('postMessage(1)'))),
+            said(new Worker(file(inner))),
+            said(new SharedWorker(file('onconnect = e => e.ports[0].postMessage(1)')).port),
+            new AudioContext().audioWorklet.addModule(file('0')).then(() => 'ran'),
+        ]);
+        </script>",
+    )
+    .await;
+    page.goto(&site.url("/"), PATIENCE).await.unwrap();
+    let ran: Vec<String> = page.evaluate("all()", PATIENCE).await.unwrap();
+    assert_eq!(ran, ["ran"; 4]);
+    running.browser.close(PATIENCE).await;
+}

@@ -37,6 +37,8 @@ impl Recorder {
             "join_reloads": 0,
             "max_duration_s": 600.0,
             "browser": {},
+            // The pages of tests are on this machine.
+            "egress": {"mode": "open"},
         });
         Self { dir: dir.to_path_buf(), spec }
     }
