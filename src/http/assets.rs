@@ -46,13 +46,22 @@ pub(super) enum AssetType {
         ("type" = Option<AssetType>, Query,
             description = "Only of this type; others than `room-composite` are never made, \
                            which `warnings` says"),
-        ("start" = Option<String>, Query, pattern = "^[0-9a-fA-F]{24}$",
+        ("start" = Option<String>, Query, pattern = "^([0-9a-fA-F]{24})?$",
             description = "`last` of the page before"),
         ("limit" = Option<u32>, Query, minimum = 10, maximum = 100,
             description = "How many; 10 if absent"),
     ),
     responses(
-        (status = 200, description = "A page", body = Page<OwnedAssetView>),
+        (status = 200, description = "A page", body = Page<OwnedAssetView>, links(
+            ("get" = (
+                operation_id = "assets_get",
+                parameters(("asset_id" = "$response.body#/data/0/id")),
+            )),
+            ("presign" = (
+                operation_id = "assets_presign",
+                parameters(("asset_id" = "$response.body#/data/0/id")),
+            )),
+        )),
         BadRequest,
     ),
 )]

@@ -30,7 +30,7 @@ const STATUSES: &str = "all, failed, success, pending";
     get, path = "/v2/analytics/webhooks", tag = "webhooks",
     params(
         ("room_id" = Option<String>, Query, description = "Only of this room"),
-        ("recording_id" = Option<String>, Query, pattern = "^[0-9a-fA-F]{24}$",
+        ("recording_id" = Option<String>, Query, pattern = "^([0-9a-fA-F]{24})?$",
             description = "Only of this recording"),
         ("event_id" = Option<Uuid>, Query, description = "Only of this event"),
         ("event_name" = Option<String>, Query, description = "Only events of this name"),
@@ -98,7 +98,7 @@ fn parse_query(text: Option<&str>) -> Result<(DeliveryQuery, usize, usize), ApiE
 
 /// Which deliveries to make again; an absent filter matches all.
 #[derive(Default, Deserialize, ToSchema)]
-pub(super) struct Replay {
+pub(super) struct ReplayWish {
     /// Only of this event.
     #[schema(value_type = Option<Uuid>)]
     event_id: Option<String>,
@@ -120,14 +120,14 @@ pub(super) struct Replay {
 /// At most the newest 1000 that match. What is told again carries `is_replay`.
 #[utoipa::path(
     post, path = "/v2/analytics/webhooks/replay", tag = "webhooks",
-    request_body = Option<Replay>,
+    request_body = Option<ReplayWish>,
     responses(
         (status = 200, description = "How many are made again", body = ReplayView),
         BadReplay,
     ),
 )]
 pub(super) async fn replay(State(app): State<App>, body: Body) -> Result<Response, ApiError> {
-    let wish = body::read_or_default::<Replay>(body).await?;
+    let wish = body::read_or_default::<ReplayWish>(body).await?;
     let mut wrong = Wrong::default();
     let event_id = wish.event_id.as_deref().map(str::parse::<Uuid>).transpose();
     if event_id.is_err() {

@@ -1,10 +1,12 @@
 //! The API's document (OpenAPI 3.1): what all routes share. Each route's own part
 //! stands at its handler; a test holds the whole to a checked-in copy.
 
+use utoipa::openapi::path::Operation;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{OpenApi, RefOr};
 use utoipa::{IntoResponses, OpenApi as _};
 
+use super::assets::AssetType;
 use super::auth;
 use super::error::ErrorView;
 use super::refusals::{Internal, NotJson, Refused, TooLarge, Unauthorized};
@@ -28,7 +30,7 @@ const SCHEME: &str = "management_token";
         (name = "webhooks", description = "What was told to webhook endpoints"),
         (name = "health", description = "For load balancers and orchestrators"),
     ),
-    components(schemas(ErrorView)),
+    components(schemas(ErrorView, AssetType)),
 )]
 struct Base;
 
@@ -51,6 +53,7 @@ pub(super) fn finish(mut document: OpenApi) -> OpenApi {
     for (path, item) in &mut document.paths.paths {
         let operations = [&mut item.get, &mut item.post, &mut item.delete];
         for operation in operations.into_iter().flatten() {
+            qualify(operation);
             let mut shared: Vec<_> = [Refused::responses(), TooLarge::responses()].into();
             shared.extend([NotJson::responses(), Internal::responses()]);
             if !auth::OPEN.contains(&path.as_str()) {
@@ -69,6 +72,15 @@ pub(super) fn finish(mut document: OpenApi) -> OpenApi {
     document
 }
 
+/// Makes `recordings_list` of the handler's name `list`: ids are those of the
+/// whole document (OpenAPI 3.1, section 4.8.10).
+fn qualify(operation: &mut Operation) {
+    let tag = operation.tags.iter().flatten().next();
+    if let (Some(tag), Some(id)) = (tag, &operation.operation_id) {
+        operation.operation_id = Some(format!("{tag}_{id}"));
+    }
+}
+
 /// JSON is answered with this media type everywhere, as the contract's service
 /// does.
 fn rename(response: &mut utoipa::openapi::Response) {
@@ -79,7 +91,25 @@ fn rename(response: &mut utoipa::openapi::Response) {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::super::routes;
+
+    #[test]
+    fn every_operation_has_an_id_of_its_own() {
+        let document = serde_json::to_value(routes::document()).unwrap();
+        let paths = document["paths"].as_object().unwrap().values();
+        let ids: Vec<_> = paths
+            .flat_map(|item| item.as_object().unwrap().values())
+            .filter_map(|operation| operation["operationId"].as_str())
+            .collect();
+        assert!(ids.len() >= 16, "{ids:?}");
+        assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), ids.len(), "{ids:?}");
+        for linked in document.to_string().split("\"operationId\":\"").skip(1) {
+            let linked = linked.split('"').next().unwrap();
+            assert!(ids.contains(&linked), "{linked} is linked to and is no operation");
+        }
+    }
 
     #[test]
     fn the_document_is_the_one_that_is_checked_in() {

@@ -135,7 +135,7 @@ pub(super) async fn delete(
         ("room_id" = Option<String>, Query, description = "Only of this room"),
         ("session_id" = Option<String>, Query, description = "Only of this session"),
         ("status" = Option<super::view::Status>, Query, description = "Only in this status"),
-        ("start" = Option<String>, Query, pattern = "^[0-9a-fA-F]{24}$",
+        ("start" = Option<String>, Query, pattern = "^([0-9a-fA-F]{24})?$",
             description = "`last` of the page before"),
         ("limit" = Option<u32>, Query, minimum = 10, maximum = 100,
             description = "How many; 10 if absent"),

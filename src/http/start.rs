@@ -100,7 +100,24 @@ pub(super) struct WebhookWish {
     params(("room_id" = String, Path, description = "The room", pattern = "^[A-Za-z0-9._-]{1,128}$")),
     request_body = Start,
     responses(
-        (status = 200, description = "The new recording", body = RecordingView),
+        (status = 200, description = "The new recording", body = RecordingView, links(
+            ("get" = (
+                operation_id = "recordings_get",
+                parameters(("recording_id" = "$response.body#/id")),
+            )),
+            ("stop" = (
+                operation_id = "recordings_stop",
+                parameters(("recording_id" = "$response.body#/id")),
+            )),
+            ("delete" = (
+                operation_id = "recordings_delete",
+                parameters(("recording_id" = "$response.body#/id")),
+            )),
+            ("stop the room's" = (
+                operation_id = "recordings_stop_room",
+                parameters(("room_id" = "$response.body#/room_id")),
+            )),
+        )),
         BadStart, Held, Busy, Closing,
     ),
 )]

@@ -2,6 +2,7 @@
 //! that it records is tested elsewhere.
 
 mod errors;
+mod fuzz;
 mod recordings;
 mod restarts;
 mod service;

@@ -8,6 +8,7 @@ mod egress;
 mod fences;
 mod journal;
 mod meeting;
+mod official_sdk;
 mod record_ends;
 mod record_picture;
 mod record_refusals;

@@ -7,6 +7,7 @@
 // A test binary has no public API: `pub` marks here what other modules may use.
 #![allow(unreachable_pub)]
 
+pub mod archive;
 pub mod browser;
 pub mod janus;
 pub mod judge;
@@ -15,6 +16,7 @@ pub mod pages;
 pub mod process;
 pub mod recorder;
 pub mod roomreel;
+pub mod serve;
 pub mod tools;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};

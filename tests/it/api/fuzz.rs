@@ -1,0 +1,42 @@
+//! The API's own document held to what the service really answers, by an
+//! OpenAPI fuzzer (`schemathesis`).
+
+use std::process::Stdio;
+
+use crate::support::{scratch, tools};
+
+use super::*;
+
+/// A recorder that is done at once: what was started soon has a file and assets.
+const FINISHES: &str = r#"
+printf film > "$3/Rec-a-1700000000120.mp4"
+stats='{"elapsed_s":3.5,"painted":0,"recorded":0,"repeated":0,"late":0,"superseded":0,"audio_dbfs":0,"bytes":4,"backlog":0}'
+echo '{"event":"first_frame","t0":1000000000,"epoch_ms":1700000000120}
+{"event":"stopped","reason":"room_ended","at":4500000000}
+{"event":"finished","duration_s":3.5,"bytes":4,"width":1280,"height":720,"stats":'"$stats"'}' > "$3/journal.jsonl"
+"#;
+
+const CHECKS: &str = "all";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fuzzer_finds_no_answer_outside_the_document() {
+    let api = Api::with(FINISHES, |config| {
+        config.meeting.url_template = "https://meet.example/{room_id}".into();
+    })
+    .await;
+    for room in ["a", "b"] {
+        assert_eq!(told(api.start(room)).await.0, 200);
+    }
+    let here = scratch();
+    let document = format!("http://{}/openapi.json", api.address);
+    let mut fuzzer = tokio::process::Command::from(tools::python_tool("schemathesis"));
+    fuzzer.args(["run", &document, "--checks", CHECKS, "--max-examples", "20"]);
+    // The same requests in every run, so that a failure is seen again.
+    fuzzer.args(["--seed", "1", "--generation-deterministic", "--generation-database", "none"]);
+    fuzzer.args(["--no-color", "--no-shrink", "--continue-on-failure"]);
+    let fuzzer = fuzzer.current_dir(here.path()).stdin(Stdio::null()).kill_on_drop(true).output();
+    let found = tokio::time::timeout(Duration::from_secs(240), fuzzer).await.unwrap().unwrap();
+    let report = String::from_utf8_lossy(&found.stdout);
+    assert!(found.status.success(), "{report}\n{}", String::from_utf8_lossy(&found.stderr));
+    assert!(report.contains("Test cases:"), "{report}");
+}
