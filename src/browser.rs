@@ -4,9 +4,8 @@
 //! page, learn at once when anything of it is gone, and close it. Nothing here
 //! knows what a meeting is.
 //!
-//! The DevTools port is on loopback under a path that cannot be guessed, but
-//! whoever has an account on the machine can ask the port for that path; a pipe
-//! instead of the port would close this.
+//! The DevTools protocol runs over a pair of pipes that nobody else can reach, and
+//! that end Chromium when this process does.
 
 mod cdp;
 mod error;
@@ -14,6 +13,7 @@ mod flags;
 mod home;
 mod load;
 mod page;
+mod pipe;
 mod process;
 mod program;
 mod redact;
@@ -31,7 +31,7 @@ use chromiumoxide::cdp::browser_protocol::browser::{
 use chromiumoxide::cdp::browser_protocol::target::{GetTargetsParams, SetDiscoverTargetsParams};
 use rustix::process::Signal;
 use serde::Deserialize;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -44,6 +44,7 @@ pub use watcher::PageEvent;
 
 use cdp::Client;
 use home::Home;
+use pipe::Pipe;
 use process::Process;
 use user::User;
 use watcher::{EVENT_QUEUE, Shared, Watcher};
@@ -172,31 +173,26 @@ impl Browser {
         let user = User::pick();
         let black_camera = launch.options.fake_media && launch.capture_files.is_none();
         let home = Home::create(&launch.runtime_dir, black_camera, user)?;
-        let (process, listening) =
+        let (process, pipe) =
             start(&program, &launch, &home, user).inspect_err(|_| home.remove())?;
-        let ready = async { open(&listening.await.map_err(|_| None)?).await.map_err(Some) };
         let error = tokio::select! {
             biased;
-            opened = tokio::time::timeout(START_TIMEOUT, ready) => match opened {
+            opened = tokio::time::timeout(START_TIMEOUT, open(pipe)) => match opened {
                 Ok(Ok((client, page, version))) => {
                     let hung = CancellationToken::new();
                     tokio::spawn(heartbeat(client.clone(), hung.clone()));
                     let uid = user.map_or_else(|| rustix::process::geteuid().as_raw(), User::id);
                     return Ok(Self { process, client, page, version, uid, hung });
                 }
-                Ok(Err(Some(error))) => Some(error),
-                // It closed its standard error: it is about to end.
-                Ok(Err(None)) => None,
+                Ok(Err(error)) => Some(error),
                 Err(_) => Some(BrowserError::Late { stderr: process.last_words() }),
             },
             _ = process.exited() => None,
         };
         // A connection fails because the process ends: its own end says more.
         let soon = Duration::from_secs(1);
-        let lost = matches!(
-            error,
-            Some(BrowserError::Connect(_) | BrowserError::Setup(CallError::Closed { .. })) | None
-        );
+        let lost =
+            matches!(error, Some(BrowserError::Setup(CallError::Closed { .. })) | None);
         let ended = lost && tokio::time::timeout(soon, process.exited()).await.is_ok();
         process.signal(Signal::KILL);
         let status = process.exited().await;
@@ -281,7 +277,7 @@ fn start(
     launch: &Launch,
     home: &Home,
     user: Option<User>,
-) -> Result<(Process, oneshot::Receiver<String>), BrowserError> {
+) -> Result<(Process, Pipe), BrowserError> {
     if let Some(user) = user {
         user.check_reach(program)?;
         if let Surface::Screen { wayland_socket, pulse_socket, .. } = &launch.surface {
@@ -306,15 +302,13 @@ fn start(
     Process::spawn(program, &flags, &launch.surface, home.clone(), user)
 }
 
-/// Connects, checks the version and takes hold of the page.
-async fn open(address: &str) -> Result<(Client, Page, String), BrowserError> {
+/// Checks the version and takes hold of the page.
+async fn open(pipe: Pipe) -> Result<(Client, Page, String), BrowserError> {
     let shared = Shared::default();
     let (told, events) = mpsc::channel(EVENT_QUEUE);
     let (progress, load) = watch::channel(load::Load::default());
     let watcher = Watcher::new(shared.clone(), told, progress);
-    let client = Client::connect(address, watcher)
-        .await
-        .map_err(|e| BrowserError::Connect(redact::line(&e.to_string())))?;
+    let client = Client::over(pipe, watcher);
     let version = client.call(None, GetVersionParams::default(), START_TIMEOUT).await?.product;
     if program::major(&version).is_some_and(|major| major < program::OLDEST) {
         return Err(BrowserError::TooOld { found: version, oldest: program::OLDEST });
@@ -342,7 +336,7 @@ struct Target {
     kind: String,
 }
 
-/// The page of the first window, which may open after the port does.
+/// The page of the first window, which may open after the first answer.
 async fn first_page(client: &Client) -> Result<String, CallError> {
     loop {
         let asked = GetTargetsParams::default();

@@ -1,32 +1,30 @@
 //! A small client of the Chrome DevTools Protocol.
 //!
-//! `chromiumoxide` gives the websocket and the typed commands
+//! `chromiumoxide` gives the typed commands
 //! (<https://chromedevtools.github.io/devtools-protocol/>). Its own handler is
 //! not used: it waits for ever on a closed socket, panics on a target that
 //! closes early, cannot reach cross-site frames and keeps the costly Network
-//! domain on. One task owns the socket, so whatever the [`Watcher`] orders in
-//! answer to an event (a dialog, a pop-up) is the next thing sent.
+//! domain on. One task reads the browser's pipe, so whatever the [`Watcher`]
+//! orders in answer to an event (a dialog, a pop-up) is the next thing sent.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
-use chromiumoxide::cdp::browser_protocol::target::SessionId;
-use chromiumoxide::error::CdpError;
-use chromiumoxide::types::{CallId, EventMessage, Message, MethodId};
-use chromiumoxide::{Command, Connection};
-use futures::StreamExt;
-use serde::Deserialize;
+use chromiumoxide::Command;
+use chromiumoxide::types::MethodId;
+use serde::{Deserialize, Serialize};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
+use super::pipe::{Pipe, Reader, Writer};
 use super::watcher::Watcher;
 
 /// A flat session: one attached target.
 pub(super) type Session = String;
 
-/// Calls waiting to be put on the socket; a full queue makes callers wait.
+/// Calls waiting to be put on the pipe; a full queue makes callers wait.
 const QUEUE: usize = 64;
 
 /// Above this many unanswered calls, those whose caller gave up are forgotten.
@@ -69,28 +67,35 @@ pub enum CallError {
 
 /// An event as it came, not yet of any type: a value unknown to this crate then
 /// costs at most that one event, and only if somebody wants it.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone)]
 pub(super) struct Event {
     /// For example `Page.lifecycleEvent`.
     pub(super) method: MethodId,
     /// The attached target it came from; none for the browser itself.
-    #[serde(rename = "sessionId")]
     pub(super) session: Option<Session>,
     /// The event's own object.
-    #[serde(default)]
     pub(super) params: Value,
 }
 
-impl chromiumoxide::Method for Event {
-    fn identifier(&self) -> MethodId {
-        self.method.clone()
-    }
+/// A message of the browser: with an `id` it answers a call, else it is an event.
+#[derive(Deserialize)]
+struct Incoming {
+    id: Option<u64>,
+    #[serde(default)]
+    result: Value,
+    error: Option<Refusal>,
+    #[serde(default)]
+    method: MethodId,
+    #[serde(rename = "sessionId")]
+    session: Option<Session>,
+    #[serde(default)]
+    params: Value,
 }
 
-impl EventMessage for Event {
-    fn session_id(&self) -> Option<&str> {
-        self.session.as_deref()
-    }
+#[derive(Deserialize)]
+struct Refusal {
+    #[serde(default)]
+    message: String,
 }
 
 /// A command on its way to the browser.
@@ -117,7 +122,7 @@ impl Order {
 
 type Answer = Result<Value, String>;
 
-/// A handle to the task that owns the socket; the connection ends with the last one.
+/// A handle to the task that reads the pipe; the connection ends with the last one.
 #[derive(Clone, Debug)]
 pub(super) struct Client {
     calls: mpsc::Sender<(Order, Option<oneshot::Sender<Answer>>)>,
@@ -125,17 +130,17 @@ pub(super) struct Client {
 }
 
 impl Client {
-    /// Connects to `url` (`ws://127.0.0.1:…`); `watcher` hears every event.
-    pub(super) async fn connect(url: &str, watcher: Watcher) -> Result<Self, CdpError> {
-        let connection = Connection::<Event>::connect(url).await?;
+    /// Speaks to the browser at the other end of `pipe`; `watcher` hears every event.
+    pub(super) fn over(pipe: Pipe, watcher: Watcher) -> Self {
         let (calls, queue) = mpsc::channel(QUEUE);
         let closed = CancellationToken::new();
         let client = Self { calls, closed: closed.clone() };
         tokio::spawn(async move {
-            drive(connection, queue, watcher).await;
+            let (reader, writer) = pipe.split();
+            drive(reader, writer, queue, watcher).await;
             closed.cancel();
         });
-        Ok(client)
+        client
     }
 
     /// Resolves when the connection has ended. Cancel safe.
@@ -182,55 +187,81 @@ impl Client {
     }
 }
 
-/// Owns the socket until it ends or nobody is left to call.
+/// Reads the pipe until it ends or nobody is left to call.
 async fn drive(
-    mut connection: Connection<Event>,
+    mut reader: Reader,
+    writer: Writer,
     mut queue: mpsc::Receiver<(Order, Option<oneshot::Sender<Answer>>)>,
     mut watcher: Watcher,
 ) {
-    let mut waiting: HashMap<CallId, oneshot::Sender<Answer>> = HashMap::new();
+    let mut orders = Orders { writer, last: 0 };
+    let mut waiting: HashMap<u64, oneshot::Sender<Answer>> = HashMap::new();
     loop {
         tokio::select! {
             call = queue.recv() => {
                 let Some((order, answer)) = call else { return };
-                let id = submit(&mut connection, order);
-                if let (Some(id), Some(answer)) = (id, answer) {
+                let id = orders.submit(order);
+                if let Some(answer) = answer {
                     if waiting.len() >= PRUNE_ABOVE {
                         waiting.retain(|_, answer| !answer.is_closed());
                     }
                     waiting.insert(id, answer);
                 }
             }
-            message = connection.next() => match message {
-                Some(Ok(Message::Response(response))) => {
-                    if let Some(answer) = waiting.remove(&response.id) {
-                        let result = match response.error {
-                            Some(error) => Err(error.message),
-                            None => Ok(response.result.unwrap_or_default()),
-                        };
-                        let _ = answer.send(result);
-                    }
-                }
-                Some(Ok(Message::Event(event))) => {
-                    for order in watcher.on_event(&event) {
-                        submit(&mut connection, order);
-                    }
-                }
+            message = reader.next() => {
+                let Some(message) = message else { return };
                 // The text may hold anything the page said: it is not logged.
-                Some(Err(CdpError::InvalidMessage(..))) => {
+                let Ok(incoming) = serde_json::from_slice::<Incoming>(&message) else {
                     tracing::debug!("the browser sent a message that is no protocol message");
+                    continue;
+                };
+                let Incoming { id, result, error, method, session, params } = incoming;
+                let Some(id) = id else {
+                    for order in watcher.on_event(&Event { method, session, params }) {
+                        orders.submit(order);
+                    }
+                    continue;
+                };
+                if let Some(answer) = waiting.remove(&id) {
+                    let _ = answer.send(match error {
+                        Some(error) => Err(error.message),
+                        None => Ok(result),
+                    });
                 }
-                Some(Err(error)) => {
-                    tracing::debug!(%error, "connection to the browser failed");
-                    return;
-                }
-                None => return,
-            },
+            }
         }
     }
 }
 
-/// Queues `order` on the socket; it goes out when the connection is next polled.
-fn submit(connection: &mut Connection<Event>, order: Order) -> Option<CallId> {
-    connection.submit_command(order.method, order.session.map(SessionId::from), order.params).ok()
+/// Numbers what is sent.
+struct Orders {
+    writer: Writer,
+    last: u64,
+}
+
+/// A command as the protocol writes it.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Call<'a> {
+    id: u64,
+    method: &'a str,
+    params: &'a Value,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    session_id: Option<&'a str>,
+}
+
+impl Orders {
+    /// Queues `order` on the pipe; never waits, so that reading goes on.
+    fn submit(&mut self, order: Order) -> u64 {
+        self.last += 1;
+        let call = Call {
+            id: self.last,
+            method: &order.method,
+            params: &order.params,
+            session_id: order.session.as_deref(),
+        };
+        // Plain values always serialise.
+        self.writer.send(serde_json::to_vec(&call).unwrap_or_default());
+        self.last
+    }
 }

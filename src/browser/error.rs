@@ -81,9 +81,6 @@ pub enum BrowserError {
         /// Its last words.
         stderr: String,
     },
-    /// Its DevTools port does not take the connection.
-    #[error("cannot connect to the browser: {0}")]
-    Connect(String),
     /// It refused one of the first commands.
     #[error("the browser cannot be set up: {0}")]
     Setup(#[from] CallError),

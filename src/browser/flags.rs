@@ -26,7 +26,7 @@ pub(super) struct Inputs<'a> {
 
 /// For every browser.
 const ALWAYS: &[&str] = &[
-    "--remote-debugging-port=0",
+    "--remote-debugging-pipe",
     "--lang=en-US",
     "--disable-gpu",
     "--disable-gpu-process-crash-limit",
@@ -196,7 +196,7 @@ mod tests {
             "--deny-permission-prompts",
             "--disable-gpu-process-crash-limit",
             "--force-color-profile=srgb",
-            "--remote-debugging-port=0",
+            "--remote-debugging-pipe",
             "--no-first-run",
             "--disable-background-networking",
             "--disable-sync",
@@ -223,6 +223,7 @@ mod tests {
             "--use-fake",
             "--allow-loopback",
             "--enable-unsafe-swiftshader",
+            "--remote-debugging-port",
             "--remote-debugging-address",
         ] {
             assert!(!flags.iter().any(|flag| flag.starts_with(unwanted)), "{unwanted}");

@@ -6,17 +6,21 @@
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
+use std::io;
 use std::path::Path;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use command_fds::FdMapping;
+use command_fds::tokio::CommandFdAsyncExt;
 use rustix::process::{Pid, Signal, WaitOptions};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
 use tokio::process::{Child, Command};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 
 use super::home::Home;
+use super::pipe::{self, Pipe};
 use super::user::User;
 use super::{BrowserError, Surface, redact};
 
@@ -55,15 +59,16 @@ pub(super) struct Process {
 }
 
 impl Process {
-    /// Starts `program`; the receiver gets its DevTools address once it listens.
+    /// Starts `program` with the other ends of the pipe that is returned.
     pub(super) fn spawn(
         program: &Path,
         flags: &[String],
         surface: &Surface,
         home: Home,
         user: Option<User>,
-    ) -> Result<(Self, oneshot::Receiver<String>), BrowserError> {
+    ) -> Result<(Self, Pipe), BrowserError> {
         let failed = |source| BrowserError::Spawn { path: program.to_path_buf(), source };
+        let (pipe, ends) = Pipe::open().map_err(failed)?;
         let mut command = Command::new(program);
         command
             .args(flags)
@@ -78,18 +83,24 @@ impl Process {
             // Supplementary groups are dropped along with root.
             command.uid(user.id()).gid(user.id());
         }
+        let handed = vec![
+            FdMapping { parent_fd: ends.commands, child_fd: pipe::COMMANDS },
+            FdMapping { parent_fd: ends.messages, child_fd: pipe::MESSAGES },
+        ];
+        command.fd_mappings(handed).map_err(|e| failed(io::Error::other(e)))?;
         let mut child = command.spawn().map_err(failed)?;
+        // With the command goes what the child has now: only its own ends are left.
+        drop(command);
         let pid = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
         let Some(pid) = pid else { return Err(failed(std::io::ErrorKind::NotFound.into())) };
         let tail = Tail::default();
-        let (address, listening) = oneshot::channel();
         if let Some(stderr) = child.stderr.take() {
-            tokio::spawn(drain(stderr, tail.clone(), address));
+            tokio::spawn(drain(stderr, tail.clone()));
         }
         let start_ticks = start_ticks(pid).unwrap_or_default();
         let (told, life) = watch::channel(Life::Running);
         tokio::spawn(see_out(child, pid, home, told));
-        Ok((Self { pid, start_ticks, life, tail }, listening))
+        Ok((Self { pid, start_ticks, life, tail }, pipe))
     }
 
     /// Process id, which is the group's id too.
@@ -235,9 +246,8 @@ impl Tail {
 }
 
 /// Reads standard error to its end, so that Chromium never blocks on it.
-async fn drain(stderr: impl AsyncRead + Unpin, tail: Tail, address: oneshot::Sender<String>) {
+async fn drain(stderr: impl AsyncRead + Unpin, tail: Tail) {
     let mut stderr = BufReader::new(stderr);
-    let mut address = Some(address);
     let mut line = Vec::new();
     loop {
         line.clear();
@@ -247,13 +257,6 @@ async fn drain(stderr: impl AsyncRead + Unpin, tail: Tail, address: oneshot::Sen
         }
         let text = String::from_utf8_lossy(&line);
         let text = text.trim_end();
-        // The address is a key to the browser: it is neither logged nor kept.
-        if let Some(url) = text.strip_prefix("DevTools listening on ") {
-            if let Some(address) = address.take() {
-                let _ = address.send(url.to_string());
-            }
-            continue;
-        }
         // What the page writes to its console may hold anything.
         if text.is_empty() || text.contains(":CONSOLE") {
             continue;
@@ -322,20 +325,17 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn standard_error_gives_the_address_and_keeps_no_secret() {
-        let text = "noise\nDevTools listening on ws://127.0.0.1:1/devtools/browser/x\n\
-                    failed https://a.example/r?token=secret\nINFO:CONSOLE(1) \"secret\"\n\
+    async fn standard_error_is_kept_without_secrets() {
+        let text = "noise\nfailed https://a.example/r?token=secret\nINFO:CONSOLE(1) \"secret\"\n\
                     \u{fffd}\n";
         let mut bytes = text.as_bytes().to_vec();
         bytes.extend([0xff, 0xfe, b'\n']);
         bytes.extend(vec![b'x'; 10_000]);
         let tail = Tail::default();
-        let (sender, address) = oneshot::channel();
-        drain(&bytes[..], tail.clone(), sender).await;
-        assert_eq!(address.await.unwrap(), "ws://127.0.0.1:1/devtools/browser/x");
+        drain(&bytes[..], tail.clone()).await;
         let kept = tail.text();
         assert!(kept.starts_with("noise\nfailed https://a.example/…\n"), "{kept}");
-        assert!(!kept.contains("secret") && !kept.contains("devtools"));
+        assert!(!kept.contains("secret"));
         for n in 0..100 {
             tail.push(n.to_string());
         }
