@@ -191,8 +191,7 @@ impl Browser {
         };
         // A connection fails because the process ends: its own end says more.
         let soon = Duration::from_secs(1);
-        let lost =
-            matches!(error, Some(BrowserError::Setup(CallError::Closed { .. })) | None);
+        let lost = matches!(error, Some(BrowserError::Setup(CallError::Closed { .. })) | None);
         let ended = lost && tokio::time::timeout(soon, process.exited()).await.is_ok();
         process.signal(Signal::KILL);
         let status = process.exited().await;

@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use chromiumoxide::Command;
 use chromiumoxide::types::MethodId;
-use serde::{Deserialize, Serialize};
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;

@@ -42,8 +42,10 @@ impl Pipe {
     pub(super) fn open() -> io::Result<(Self, Ends)> {
         let (commands, writer) = pipe_with(PipeFlags::CLOEXEC)?;
         let (reader, messages) = pipe_with(PipeFlags::CLOEXEC)?;
-        let pipe =
-            Self { reader: Receiver::from_owned_fd(reader)?, writer: Sender::from_owned_fd(writer)? };
+        let pipe = Self {
+            reader: Receiver::from_owned_fd(reader)?,
+            writer: Sender::from_owned_fd(writer)?,
+        };
         Ok((pipe, Ends { commands, messages }))
     }
 

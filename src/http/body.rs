@@ -46,11 +46,12 @@ pub(super) async fn read<T: DeserializeOwned>(body: Body) -> Result<T, ApiError>
     parse(&collect(body).await?.ok_or_else(ApiError::empty_body)?)
 }
 
-/// The same where a body may be left out.
+/// The same where a body may be left out; `null` is as good as none.
 pub(super) async fn read_or_default<T: DeserializeOwned + Default>(
     body: Body,
 ) -> Result<T, ApiError> {
-    collect(body).await?.map_or_else(|| Ok(T::default()), |bytes| parse(&bytes))
+    let given = collect(body).await?.filter(|bytes| bytes.trim_ascii() != b"null");
+    given.map_or_else(|| Ok(T::default()), |bytes| parse(&bytes))
 }
 
 /// The whole body; `None` if there is nothing in it.

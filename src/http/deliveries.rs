@@ -32,7 +32,8 @@ const STATUSES: &str = "all, failed, success, pending";
         ("room_id" = Option<String>, Query, description = "Only of this room"),
         ("recording_id" = Option<String>, Query, pattern = "^([0-9a-fA-F]{24})?$",
             description = "Only of this recording"),
-        ("event_id" = Option<Uuid>, Query, description = "Only of this event"),
+        ("event_id" = Option<String>, Query, description = "Only of this event, a UUID",
+            pattern = "^([0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})?$"),
         ("event_name" = Option<String>, Query, description = "Only events of this name"),
         ("status" = Option<DeliveryStatus>, Query, description = "Only in this status"),
         ("page" = Option<u32>, Query, minimum = 1, maximum = 1000, description = "From 1 on"),
@@ -103,7 +104,7 @@ pub(super) struct ReplayWish {
     #[schema(value_type = Option<Uuid>)]
     event_id: Option<String>,
     /// Only of this recording.
-    #[schema(pattern = "^[0-9a-fA-F]{24}$")]
+    #[schema(pattern = "^([0-9a-fA-F]{24})?$")]
     recording_id: Option<String>,
     /// Only of this room.
     room_id: Option<String>,
@@ -113,6 +114,11 @@ pub(super) struct ReplayWish {
     /// Only in this status; `failed` if absent. What is pending will be tried
     /// anyway and is not made again.
     status: Option<DeliveryStatus>,
+}
+
+/// An empty text is as good as none.
+fn given(text: &Option<String>) -> Option<&str> {
+    text.as_deref().filter(|text| !text.is_empty())
 }
 
 /// Tell webhook endpoints again
@@ -129,19 +135,19 @@ pub(super) struct ReplayWish {
 pub(super) async fn replay(State(app): State<App>, body: Body) -> Result<Response, ApiError> {
     let wish = body::read_or_default::<ReplayWish>(body).await?;
     let mut wrong = Wrong::default();
-    let event_id = wish.event_id.as_deref().map(str::parse::<Uuid>).transpose();
+    let event_id = given(&wish.event_id).map(str::parse::<Uuid>).transpose();
     if event_id.is_err() {
         wrong.add("event_id: must be a UUID".to_owned());
     }
-    let recording_id = wish.recording_id.as_deref().map(str::parse::<Id>).transpose();
+    let recording_id = given(&wish.recording_id).map(str::parse::<Id>).transpose();
     if let Err(e) = &recording_id {
         wrong.add(format!("recording_id: {e}"));
     }
     let filter = DeliveryQuery {
         event_id: event_id.unwrap_or_default(),
         recording_id: recording_id.unwrap_or_default(),
-        room_id: wish.room_id,
-        name: wish.event_name,
+        room_id: given(&wish.room_id).map(ToOwned::to_owned),
+        name: given(&wish.event_name).map(ToOwned::to_owned),
         state: wish.status.unwrap_or(DeliveryStatus::Failed).state(),
         limit: MOST_REPLAYED,
         ..DeliveryQuery::default()

@@ -9,11 +9,11 @@ use super::*;
 /// Documented routes that need no token; everything else does.
 const OPEN: [&str; 3] = ["/health/live", "/health/ready", "/files/{asset_id}/{name}"];
 
-fn key(name: &str) -> AppKey {
+pub(super) fn key(name: &str) -> AppKey {
     AppKey { access_key: name.into(), secret: format!("{name}-{}", "s".repeat(40)).into() }
 }
 
-fn token(key: &AppKey) -> String {
+pub(super) fn token(key: &AppKey) -> String {
     let token = mint_management(key, Duration::from_secs(60)).unwrap();
     format!("Bearer {}", token.expose_secret())
 }

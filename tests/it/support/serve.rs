@@ -12,18 +12,13 @@ use super::{scratch, until};
 pub struct Serve {
     /// The process, for its log and signals.
     pub process: Running,
-    /// Its data directory and configuration file.
-    pub root: tempfile::TempDir,
     address: String,
+    /// Its data directory and configuration file; goes when the process has.
+    _root: tempfile::TempDir,
 }
 
 impl Serve {
-    /// Starts it with the TOML `config` over an empty data directory.
-    pub fn start(config: &str) -> Self {
-        Self::over(scratch(), config)
-    }
-
-    /// The same over the data directory `data` in `root`.
+    /// Starts it with the TOML `config` over what is in [`data`] of `root`.
     pub fn over(root: tempfile::TempDir, config: &str) -> Self {
         let file = root.path().join("roomreel.toml");
         std::fs::write(&file, config).unwrap();
@@ -35,7 +30,7 @@ impl Serve {
                 .arg("--data")
                 .arg(data(root.path())),
         );
-        let service = Self { process, root, address: format!("127.0.0.1:{port}") };
+        let service = Self { process, address: format!("127.0.0.1:{port}"), _root: root };
         until("the service listening", Duration::from_secs(30), || {
             std::net::TcpStream::connect(&service.address).ok()
         });
