@@ -39,7 +39,7 @@ async fn launch(change: impl FnOnce(&mut Launch)) -> Running {
 }
 
 /// Pids of the living members of a process group (zombies are dead).
-fn group(pgid: u32) -> Vec<u32> {
+pub(crate) fn group(pgid: u32) -> Vec<u32> {
     let stat = |pid: &str| std::fs::read_to_string(format!("/proc/{pid}/stat")).ok();
     let mut members = Vec::new();
     for entry in std::fs::read_dir("/proc").unwrap().flatten() {

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::super::error::RecordError;
-use super::{Attendance, End, Interruption};
+use super::{Attendance, End, Interruption, SPEAKER_BACK};
 use crate::browser::PageEvent;
 use crate::clock::Mono;
 use crate::display::ScreenEvent;
@@ -98,14 +98,35 @@ impl Attendance<'_> {
     pub(super) fn speaker_says(&mut self, event: Option<SpeakerEvent>) -> Option<Interruption> {
         let Some(event) = event else { return Some(device_gone("speaker")) };
         tracing::debug!(?event, "the speaker tells");
+        match event {
+            SpeakerEvent::ControlConnected => {
+                self.speakers += 1;
+                self.speaker_due = None;
+            }
+            SpeakerEvent::ControlLost => {
+                self.speakers = self.speakers.saturating_sub(1);
+                let visiting = self.page_events.is_some();
+                if visiting && self.speakers == 0 && self.speaker_due.is_none() {
+                    self.speaker_due = Some(Mono::now() + SPEAKER_BACK);
+                }
+            }
+            SpeakerEvent::StreamOpened { .. }
+            | SpeakerEvent::StreamClosed { .. }
+            | SpeakerEvent::ClientError { .. } => {}
+        }
         None
     }
 
-    /// Once a second: tells the counters, and notices a page that never paints
-    /// and a file that does not grow. In a pause neither means anything.
+    /// Once a second: tells the counters, and notices a browser that has no
+    /// speaker, a page that never paints and a file that does not grow. In a pause
+    /// the last two mean nothing.
     pub(super) fn each_second(&mut self) -> Option<Interruption> {
-        let begun = self.begun?;
         let now = Mono::now();
+        if self.speaker_due.take_if(|due| now > *due).is_some() {
+            self.deaf = true;
+            return Some(Interruption::Gone("the browser has lost its speaker".into()));
+        }
+        let begun = self.begun?;
         if self.studio.t0().is_none() {
             let waited = !self.paused && now.since(begun.max(self.resumed)) > FIRST_PAINT;
             return waited.then(|| {

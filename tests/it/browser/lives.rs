@@ -51,6 +51,8 @@ async fn a_browser_is_sandboxed_and_leaves_nothing_behind() {
         }
     }
     assert!(!is_empty(&running.dir.path().join("runtime")));
+    // No DevTools port: nobody else on the machine can drive it.
+    assert_eq!(crate::record_alone::listening("-tl", &members), Vec::<String>::new());
 
     let mut site = Site::open(
         "<script>addEventListener('pagehide', () => navigator.sendBeacon('/tell', 'left'))</script>",
