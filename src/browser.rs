@@ -17,6 +17,8 @@ mod pipe;
 mod process;
 mod program;
 mod redact;
+mod site;
+mod trust;
 mod user;
 mod watcher;
 mod wire;
@@ -43,13 +45,13 @@ pub use program::find_program;
 pub use watcher::PageEvent;
 
 use cdp::Client;
-use home::Home;
+use home::{Belongings, Home};
 use pipe::Pipe;
 use process::Process;
 use user::User;
 use watcher::{EVENT_QUEUE, Shared, Watcher};
 
-use crate::job::BrowserOptions;
+use crate::job::{BrowserOptions, PageOptions};
 
 /// From the start of the process to a page that can be driven. A loaded machine
 /// takes ten seconds; a broken installation says so at once.
@@ -92,6 +94,8 @@ pub enum Surface {
 pub struct Launch {
     /// The wishes of the job.
     pub options: BrowserOptions,
+    /// Language and time zone of the page; the rest is [`Page::prepare`]'s.
+    pub page: PageOptions,
     /// Where the page is painted and heard.
     pub surface: Surface,
     /// A directory for this browser alone, made if it is missing; profile and home
@@ -172,7 +176,12 @@ impl Browser {
         }
         let user = User::pick();
         let black_camera = launch.options.fake_media && launch.capture_files.is_none();
-        let home = Home::create(&launch.runtime_dir, black_camera, user)?;
+        let belongings = Belongings {
+            black_camera,
+            locale: &launch.page.locale,
+            ca_files: &launch.options.ca_files,
+        };
+        let home = Home::create(&launch.runtime_dir, &belongings, user)?;
         let (process, pipe) =
             start(&program, &launch, &home, user).inspect_err(|_| home.remove())?;
         let error = tokio::select! {
@@ -298,7 +307,7 @@ fn start(
         small_shm: home::small_shm(),
         proxy: launch.proxy,
     });
-    Process::spawn(program, &flags, &launch.surface, home.clone(), user)
+    Process::spawn(program, &flags, launch, home.clone(), user)
 }
 
 /// Checks the version and takes hold of the page.

@@ -10,13 +10,14 @@ mod duration;
 mod environment;
 mod meeting;
 mod net;
+mod page;
 mod secret;
 mod storage;
 mod webhooks;
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::{Path, PathBuf, absolute};
 use std::time::Duration;
 
 use figment::Figment;
@@ -30,6 +31,7 @@ pub use auth::{AppKey, Auth, SHORTEST_SECRET};
 pub use duration::parse as parse_duration;
 pub use meeting::Meeting;
 pub use net::{Net, parse_network};
+pub use page::{Account, Page, Site, parse_page_options};
 pub use secret::Secret;
 pub use storage::Storage;
 pub use webhooks::{BadSecret, Endpoint, Webhooks, check_header, parse_endpoint_url, signing_key};
@@ -52,6 +54,8 @@ pub struct Config {
     pub recording: Recording,
     /// How Chromium is run.
     pub browser: Browser,
+    /// How meetings' pages are opened.
+    pub page: Page,
     /// Who may call.
     pub auth: Auth,
     /// The address of a room whose start names none.
@@ -206,6 +210,10 @@ pub struct Browser {
     pub loopback_webrtc: bool,
     /// Turns Chromium's sandbox off.
     pub no_sandbox: bool,
+    /// Proxy of everything but loopback; none when empty.
+    pub proxy: String,
+    /// PEM files of certificate authorities that are trusted, too.
+    pub ca_files: Vec<PathBuf>,
     /// Flags appended as they are.
     pub extra_flags: Vec<String>,
 }
@@ -218,6 +226,13 @@ impl Browser {
             fake_media: self.fake_media,
             loopback_webrtc: self.loopback_webrtc,
             no_sandbox: self.no_sandbox,
+            proxy: self.proxy.clone(),
+            // Recorders run elsewhere.
+            ca_files: self
+                .ca_files
+                .iter()
+                .map(|f| absolute(f).unwrap_or_else(|_| f.clone()))
+                .collect(),
             extra_flags: self.extra_flags.clone(),
         }
     }
@@ -314,7 +329,9 @@ impl Config {
                 "must be like \"https://recorder.example\", without user, query and fragment",
             );
         }
-        let sections = self.auth.check().and(self.meeting.check(self.auth.peer_key().is_some()));
+        let browser = self.browser.options().check().map_err(|e| (e.field, e.problem));
+        let sections = self.auth.check().and(browser).and(self.page.check());
+        let sections = sections.and(self.meeting.check(self.auth.peer_key().is_some()));
         sections.map_err(|(setting, problem)| ConfigError::Value { setting, problem })?;
         self.webhooks.check()
     }
@@ -340,7 +357,7 @@ fn describe(error: &figment::Error, path: Option<&Path>) -> String {
 /// section that holds secrets: this text is printed.
 fn without_values(error: &figment::Error) -> String {
     use figment::error::Kind;
-    let secret = error.path.first().is_some_and(|section| section == "auth");
+    let secret = error.path.first().is_some_and(|s| matches!(s.as_str(), "auth" | "page"));
     match &error.kind {
         Kind::InvalidType(_, expected) if secret => format!("wrong type, expected {expected}"),
         Kind::InvalidValue(_, expected) if secret => format!("bad value, expected {expected}"),

@@ -8,6 +8,7 @@ mod egress;
 mod life;
 mod message;
 mod occurrence;
+mod page;
 mod redact;
 mod spec;
 
@@ -15,6 +16,7 @@ pub use egress::Egress;
 pub use life::{FailureKind, IllegalTransition, State, StopReason};
 pub use message::{Command, Event, Reply, Stats, Summary, What};
 pub use occurrence::{Ended, Occurrence};
+pub use page::{BasicAuth, Hidden, PageOptions};
 pub use redact::redact_url;
 pub use spec::{
     BadSpec, BrowserOptions, DEFAULT_JOIN_TIMEOUT, DEFAULT_MAX_DURATION, JoinRule, RecordingSpec,

@@ -31,7 +31,8 @@ use self::orders::Orders;
 use self::supervisor::{Start, Supervisor};
 use crate::config::{self, Config};
 use crate::job::{
-    BrowserOptions, Egress, JoinRule, RecordingSpec, Resolution, State, StopReason, Video,
+    BrowserOptions, Egress, JoinRule, PageOptions, RecordingSpec, Resolution, State, StopReason,
+    Video,
 };
 use crate::recorder::place::Lock;
 use crate::storage::Local;
@@ -61,6 +62,8 @@ pub struct Wanted {
     pub destination: Option<String>,
     /// Where this recording's events go instead of the configured endpoints.
     pub webhook: Option<WebhookTarget>,
+    /// What the page is opened with, before what is configured.
+    pub page_options: PageOptions,
     /// What the caller should know of what it will not get.
     pub warnings: Vec<String>,
 }
@@ -113,6 +116,8 @@ struct Inner {
     browser: BrowserOptions,
     /// Where recorded pages may connect to.
     egress: Egress,
+    /// What pages are opened with where a request says nothing.
+    page: config::Page,
     /// `<data>/recordings`, absolute.
     dir: PathBuf,
     /// What is run as a recorder.
@@ -172,6 +177,7 @@ impl Node {
             recording: config.recording.clone(),
             browser: config.browser.options(),
             egress: egress(config),
+            page: config.page.clone(),
             dir: dir.canonicalize()?,
             program: config.recorder_program.clone().unwrap_or_else(process::this_program),
             slots: Arc::new(Semaphore::new(config.recording.slots().min(Semaphore::MAX_PERMITS))),
@@ -279,6 +285,7 @@ impl Inner {
         let mut recording =
             Recording::new(wanted.room_id.clone(), wanted.meeting_url.clone(), terms, Utc::now());
         recording.webhook = wanted.webhook.clone();
+        recording.page = wanted.page_options.clone();
         recording.warnings = wanted.warnings.clone();
         let id = recording.id;
         // In the list before it is in the store: whoever finds it there can stop it.
@@ -342,6 +349,7 @@ impl Inner {
         RecordingSpec {
             id: recording.id.to_string(),
             room_id: recording.room_id.clone(),
+            page: recording.page.clone().over(self.page.options(&page)),
             meeting_url: page,
             resolution,
             video: Video { fps, crf: self.recording.crf },

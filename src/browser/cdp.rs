@@ -165,7 +165,19 @@ impl Client {
         command: impl Command,
         timeout: Duration,
     ) -> Result<T, CallError> {
-        let order = Order::new(session, &command);
+        self.give_as(Order::new(session, &command), timeout).await
+    }
+
+    /// Gives `order` and waits until it is carried out.
+    pub(super) async fn give(&self, order: Order, timeout: Duration) -> Result<(), CallError> {
+        self.give_as::<serde::de::IgnoredAny>(order, timeout).await.map(drop)
+    }
+
+    async fn give_as<T: DeserializeOwned>(
+        &self,
+        order: Order,
+        timeout: Duration,
+    ) -> Result<T, CallError> {
         let method = order.method.to_string();
         let (sender, answer) = oneshot::channel();
         let exchange = async {

@@ -39,6 +39,14 @@ pub enum BrowserError {
         /// Why not.
         source: io::Error,
     },
+    /// A certificate authority cannot be made known to it.
+    #[error("cannot make the browser trust {}: {problem}", path.display())]
+    Authority {
+        /// The file with the certificate.
+        path: PathBuf,
+        /// What is wrong.
+        problem: String,
+    },
     /// The unprivileged user cannot get to a path.
     #[error(
         "the browser runs as user id {user} and cannot reach {}: {} lets nobody else through \

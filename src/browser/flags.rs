@@ -116,6 +116,9 @@ pub(super) fn flags(inputs: &Inputs<'_>) -> Vec<String> {
     if inputs.small_shm {
         flags.push("--disable-dev-shm-usage".into());
     }
+    if !options.proxy.is_empty() {
+        flags.push(format!("--proxy-server={}", options.proxy));
+    }
     if options.no_sandbox {
         flags.push("--no-sandbox".into());
     }

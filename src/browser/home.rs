@@ -5,14 +5,25 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use super::BrowserError;
 use super::user::User;
+use super::{BrowserError, trust};
 
 /// Below this much free space in `/dev/shm`, Chromium runs out while painting.
 const ENOUGH_SHM: u64 = 512 << 20;
 
 /// Size of the black camera picture; one frame, shown over and over.
 const BLACK: (usize, usize) = (640, 360);
+
+/// What differs from browser to browser.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Belongings<'a> {
+    /// A black picture and a silent sound for the page's camera and microphone.
+    pub(super) black_camera: bool,
+    /// The page's language; empty: `en-US`.
+    pub(super) locale: &'a str,
+    /// PEM files of authorities that are trusted.
+    pub(super) ca_files: &'a [PathBuf],
+}
 
 /// The private directory of one browser, and what it holds.
 #[derive(Debug, Clone)]
@@ -32,7 +43,7 @@ impl Home {
     /// hands what it created to `user`.
     pub(super) fn create(
         dir: &Path,
-        black_camera: bool,
+        belongings: &Belongings<'_>,
         user: Option<User>,
     ) -> Result<Self, BrowserError> {
         let failed = |source| BrowserError::Directory { path: dir.to_path_buf(), source };
@@ -40,23 +51,26 @@ impl Home {
             dir: dir.to_path_buf(),
             profile: dir.join("profile"),
             home: dir.join("home"),
-            capture: black_camera.then(|| (dir.join("black.y4m"), dir.join("silence.wav"))),
+            capture: belongings
+                .black_camera
+                .then(|| (dir.join("black.y4m"), dir.join("silence.wav"))),
         };
         private(dir).map_err(failed)?;
         // What an earlier browser left behind is not this one's.
         home.remove();
-        home.fill(user).inspect_err(|_| home.remove())?;
+        home.fill(belongings, user).inspect_err(|_| home.remove())?;
         Ok(home)
     }
 
-    fn fill(&self, user: Option<User>) -> Result<(), BrowserError> {
+    fn fill(&self, belongings: &Belongings<'_>, user: Option<User>) -> Result<(), BrowserError> {
         let failed = |source| BrowserError::Directory { path: self.dir.clone(), source };
         let default = self.profile.join("Default");
         let preferences = default.join("Preferences");
         for path in [&self.profile, &self.home, &default] {
             private(path).map_err(failed)?;
         }
-        fs::write(&preferences, PREFERENCES).map_err(failed)?;
+        fs::write(&preferences, preferences_for(belongings.locale)).map_err(failed)?;
+        let trusted = trust::install(&self.home, belongings.ca_files)?;
         if let Some((picture, sound)) = &self.capture {
             fs::write(picture, black_picture()).map_err(failed)?;
             fs::write(sound, silence()).map_err(failed)?;
@@ -67,7 +81,7 @@ impl Home {
             // nothing in it but its own; inner things are given away before outer
             // ones, so that nobody else can get between.
             fs::set_permissions(&self.dir, Permissions::from_mode(0o711)).map_err(failed)?;
-            for path in [&preferences, &default, &self.profile, &self.home] {
+            for path in trusted.iter().chain([&preferences, &default, &self.profile, &self.home]) {
                 user.give(path)?;
             }
             for file in self.capture.iter().flat_map(|(picture, sound)| [picture, sound]) {
@@ -114,8 +128,24 @@ pub(super) fn small_shm() -> bool {
 /// What a page could otherwise put in front of itself, in frames and at times
 /// that no script of ours covers: the print dialog and the picker of a screen
 /// share. Both are the profile's side of enterprise policies.
-const PREFERENCES: &str =
-    r#"{"printing":{"enabled":false},"hardware":{"screen_capture_enabled":false}}"#;
+///
+/// With a language: `navigator.language` and `Accept-Language`, which do not need
+/// it to be among the browser's own.
+fn preferences_for(locale: &str) -> String {
+    let mut preferences = serde_json::json!({
+        "printing": {"enabled": false},
+        "hardware": {"screen_capture_enabled": false},
+    });
+    if !locale.is_empty() {
+        let languages = match locale.split_once('-') {
+            Some((language, _)) => format!("{locale},{language}"),
+            None => locale.to_owned(),
+        };
+        preferences["intl"] =
+            serde_json::json!({"accept_languages": languages, "selected_languages": languages});
+    }
+    preferences.to_string()
+}
 
 /// One black frame of YUV4MPEG2, limited range.
 fn black_picture() -> Vec<u8> {
@@ -159,13 +189,14 @@ mod tests {
     fn what_is_created_is_private_and_goes_again() {
         let dir = tempfile::tempdir().unwrap();
         let dir = dir.path().join("runtime");
-        let home = Home::create(&dir, true, None).unwrap();
+        let belongings = Belongings { black_camera: true, ..Belongings::default() };
+        let home = Home::create(&dir, &belongings, None).unwrap();
         for path in [&dir, &home.profile, &home.home] {
             let mode = fs::metadata(path).unwrap().permissions().mode();
             assert_eq!(mode & 0o777, 0o700);
         }
         fs::write(home.profile.join("cookie"), "x").unwrap();
-        Home::create(&dir, true, None).unwrap();
+        Home::create(&dir, &belongings, None).unwrap();
         assert!(!home.profile.join("cookie").exists());
         home.remove();
         assert_eq!(fs::read_dir(&dir).unwrap().count(), 0);

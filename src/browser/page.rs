@@ -10,6 +10,7 @@ use chromiumoxide::cdp::browser_protocol::page::{
     CloseParams, EnableParams as EnablePage, NavigateParams, ReloadParams,
     SetLifecycleEventsEnabledParams, StopLoadingParams,
 };
+use chromiumoxide::cdp::browser_protocol::storage::SetCookiesParams;
 use chromiumoxide::cdp::browser_protocol::target::{AttachToTargetParams, TargetId};
 use chromiumoxide::cdp::js_protocol::runtime::{EnableParams as EnableRuntime, EvaluateParams};
 use serde::Deserialize;
@@ -20,8 +21,10 @@ use tokio::time::Instant;
 
 use super::cdp::{CallError, Client, Session};
 use super::load::{ABORTED, Load, LoadError, Stage};
+use super::site::Site;
 use super::watcher::{Context, Main, PageEvent, Shared, at_start, attach_frames};
 use super::wire::Exception;
+use crate::job::PageOptions;
 
 /// For commands that only the browser process has to answer.
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(20);
@@ -106,6 +109,29 @@ impl Page {
             self.client.send(Some(child), &at_start(script)).await;
         }
         self.client.call(self.session(), at_start(script), COMMAND_TIMEOUT).await?;
+        Ok(())
+    }
+
+    /// From now on the site of `meeting` is given what `options` say, and the
+    /// page is dressed as they say; to be called once, before the page is opened.
+    /// Language of the network and time zone are those of the launch.
+    pub async fn prepare(
+        &self,
+        meeting: &url::Url,
+        options: &PageOptions,
+    ) -> Result<(), CallError> {
+        let site = Site::new(meeting, options);
+        if let Some(script) = site.style_script() {
+            self.install(&script).await?;
+        }
+        let cookies = site.cookies();
+        if !cookies.is_empty() {
+            let set = SetCookiesParams::new(cookies);
+            self.client.call(None, set, COMMAND_TIMEOUT).await?;
+        }
+        for order in self.shared.serve_site(site) {
+            self.client.give(order, COMMAND_TIMEOUT).await?;
+        }
         Ok(())
     }
 

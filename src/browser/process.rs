@@ -21,7 +21,7 @@ use tokio::sync::watch;
 use super::home::Home;
 use super::pipe::{self, Pipe};
 use super::user::User;
-use super::{BrowserError, Surface, redact};
+use super::{BrowserError, Launch, Surface, redact};
 
 /// Last lines of standard error that an error message quotes.
 const TAIL_LINES: usize = 12;
@@ -62,7 +62,7 @@ impl Process {
     pub(super) fn spawn(
         program: &Path,
         flags: &[String],
-        surface: &Surface,
+        launch: &Launch,
         home: Home,
         user: Option<User>,
     ) -> Result<(Self, Pipe), BrowserError> {
@@ -72,7 +72,7 @@ impl Process {
         command
             .args(flags)
             .env_clear()
-            .envs(environment(surface, &home, |name| std::env::var_os(name)))
+            .envs(environment(launch, &home, |name| std::env::var_os(name)))
             .current_dir("/")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -150,7 +150,7 @@ impl Drop for Process {
 
 /// The complete environment of Chromium.
 fn environment(
-    surface: &Surface,
+    launch: &Launch,
     home: &Home,
     inherited: impl Fn(&str) -> Option<OsString>,
 ) -> Vec<(&'static str, OsString)> {
@@ -161,13 +161,17 @@ fn environment(
         // No desktop is asked about anything.
         ("DBUS_SESSION_BUS_ADDRESS", "disabled:".into()),
     ];
-    if let Surface::Screen { wayland_socket, pulse_socket, .. } = surface {
+    if let Surface::Screen { wayland_socket, pulse_socket, .. } = &launch.surface {
         let mut server = OsString::from("unix:");
         server.push(pulse_socket);
         all.push(("WAYLAND_DISPLAY", wayland_socket.clone().into()));
         all.push(("PULSE_SERVER", server));
     }
-    all.extend(PASSED_ON.iter().filter_map(|name| Some((*name, inherited(name)?))));
+    let zone = &launch.page.time_zone;
+    let own = |name: &str| (name == "TZ" && !zone.is_empty()).then(|| zone.into());
+    all.extend(
+        PASSED_ON.iter().filter_map(|name| Some((*name, own(name).or_else(|| inherited(name))?))),
+    );
     all
 }
 
@@ -300,18 +304,24 @@ mod tests {
             home: "/r/home".into(),
             capture: None,
         };
-        let surface = Surface::Screen {
-            wayland_socket: "/r/wayland".into(),
-            pulse_socket: "/r/pulse".into(),
-            width: 1280,
-            height: 720,
+        let mut launch = Launch {
+            options: Default::default(),
+            page: Default::default(),
+            surface: Surface::Screen {
+                wayland_socket: "/r/wayland".into(),
+                pulse_socket: "/r/pulse".into(),
+                width: 1280,
+                height: 720,
+            },
+            runtime_dir: "/r".into(),
+            capture_files: None,
         };
         let inherited = |name: &str| match name {
             "TZ" => Some("Europe/Berlin".into()),
             "DISPLAY" | "AWS_SECRET_ACCESS_KEY" | "DATABASE_URL" => Some("never".into()),
             _ => None,
         };
-        let seen = environment(&surface, &home, inherited);
+        let seen = environment(&launch, &home, inherited);
         let value = |name: &str| {
             seen.iter().find(|(n, _)| *n == name).map(|(_, v)| v.to_str().unwrap().to_string())
         };
@@ -321,6 +331,10 @@ mod tests {
         assert_eq!(value("HOME").as_deref(), Some("/r/home"));
         assert_eq!(value("TZ").as_deref(), Some("Europe/Berlin"));
         assert!(seen.iter().all(|(_, v)| v != "never"), "{seen:?}");
+        launch.page.time_zone = "Asia/Tokyo".into();
+        let seen = environment(&launch, &home, inherited);
+        let zones: Vec<_> = seen.iter().filter(|(name, _)| *name == "TZ").collect();
+        assert!(matches!(zones[..], [(_, zone)] if zone == "Asia/Tokyo"), "{zones:?}");
     }
 
     #[tokio::test]

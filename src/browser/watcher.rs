@@ -23,9 +23,10 @@ use tokio::sync::{mpsc, watch};
 use super::cdp::{Event, Order, Session};
 use super::load::{Load, Stage};
 use super::redact::origin_only;
+use super::site::Site;
 use super::wire::{
-    Attached, ConsoleCall, ContextCreated, ContextGone, Detached, Dialog, Failed, Life,
-    RemoteValue, Request, Response, TargetEvent, TargetGone, Thrown,
+    Attached, AuthRequired, ConsoleCall, ContextCreated, ContextGone, Detached, Dialog, Failed,
+    Life, RemoteValue, Request, RequestPaused, Response, TargetEvent, TargetGone, Thrown,
 };
 
 /// Events kept for a receiver that is slow to read.
@@ -93,6 +94,8 @@ struct State {
     children: BTreeSet<Session>,
     /// Main-world contexts, with the frame that each belongs to.
     contexts: BTreeMap<Context, String>,
+    /// The site that is given more than others.
+    site: Option<Site>,
 }
 
 /// What the watcher and the page both know.
@@ -115,6 +118,17 @@ impl Shared {
         let mut state = self.state();
         state.scripts.push(script.to_string());
         state.children.iter().cloned().collect()
+    }
+
+    /// From now on `site` is given what it is to have; the orders prepare the
+    /// sessions that exist already.
+    pub(super) fn serve_site(&self, site: Site) -> Vec<Order> {
+        let mut state = self.state();
+        let main = state.main.iter().map(|main| &main.session);
+        let sessions = main.chain(&state.children);
+        let orders = sessions.flat_map(|session| site.preparations(session)).collect();
+        state.site = Some(site);
+        orders
     }
 
     /// The contexts of all frames but the main one.
@@ -153,6 +167,16 @@ impl Watcher {
             "Target.attachedToTarget" => self.on_attached(event),
             "Target.detachedFromTarget" => self.on_detached(event),
             "Page.javascriptDialogOpening" => self.on_dialog(event),
+            "Fetch.requestPaused" => {
+                let state = self.shared.state();
+                let site = state.site.as_ref().zip(read::<RequestPaused>(event));
+                site.map(|(site, paused)| site.on_request(session, paused)).into_iter().collect()
+            }
+            "Fetch.authRequired" => {
+                let mut state = self.shared.state();
+                let site = state.site.as_mut().zip(read::<AuthRequired>(event));
+                site.map(|(site, asked)| site.on_challenge(session, asked)).into_iter().collect()
+            }
             "Runtime.executionContextCreated" => self.on_context(event),
             "Runtime.executionContextDestroyed" => {
                 if let (Some(gone), Some(session)) = (read::<ContextGone>(event), session) {
@@ -239,6 +263,7 @@ impl Watcher {
         orders.extend(state.scripts.iter().map(|script| Order::new(session, &at_start(script))));
         orders.push(Order::new(session, &EnableRuntime::default()));
         orders.push(Order::new(session, &attach_frames()));
+        orders.extend(state.site.iter().flat_map(|site| site.preparations(&attached.session_id)));
         orders.push(Order::new(session, &RunIfWaitingForDebuggerParams::default()));
         state.children.insert(attached.session_id.clone());
         orders

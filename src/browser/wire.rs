@@ -1,6 +1,7 @@
 //! The parts of the protocol's events that are used; field names are its own
 //! (<https://chromedevtools.github.io/devtools-protocol/tot/>).
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::Deserialize;
@@ -47,6 +48,33 @@ pub(super) struct Dialog {
     #[serde(rename = "type")]
     pub(super) kind: String,
     pub(super) message: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct RequestPaused {
+    pub(super) request_id: String,
+    pub(super) request: PausedRequest,
+}
+
+#[derive(Deserialize)]
+pub(super) struct PausedRequest {
+    pub(super) url: String,
+    pub(super) headers: BTreeMap<String, String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct AuthRequired {
+    pub(super) request_id: String,
+    pub(super) auth_challenge: Challenge,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Challenge {
+    /// `Server` or `Proxy`.
+    pub(super) source: Option<String>,
+    pub(super) origin: String,
 }
 
 #[derive(Deserialize)]

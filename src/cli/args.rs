@@ -76,6 +76,10 @@ pub(crate) struct Record {
     /// Write what happens to this file, one JSON event a line
     #[arg(long)]
     pub(crate) journal: Option<PathBuf>,
+    /// TOML file of what the page is opened with: headers, cookies, basic_auth, css, locale,
+    /// time_zone
+    #[arg(long, value_name = "FILE")]
+    pub(crate) page: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) browser: Browser,
 }
@@ -95,6 +99,12 @@ pub(crate) struct Browser {
     /// Turn Chromium's sandbox off; only for machines that cannot have one
     #[arg(long)]
     pub(crate) no_sandbox: bool,
+    /// Proxy of everything but loopback, like http://proxy.internal:3128
+    #[arg(long, default_value = "")]
+    pub(crate) proxy: String,
+    /// PEM file of a certificate authority that is trusted, too; repeatable
+    #[arg(long = "ca-file", value_name = "FILE")]
+    pub(crate) ca_files: Vec<PathBuf>,
     /// A further flag for Chromium, as it is; repeatable
     #[arg(long = "browser-flag", value_name = "FLAG", allow_hyphen_values = true)]
     pub(crate) extra_flags: Vec<String>,
@@ -197,6 +207,8 @@ impl From<Browser> for roomreel::job::BrowserOptions {
             fake_media: args.fake_media,
             loopback_webrtc: args.loopback_webrtc,
             no_sandbox: args.no_sandbox,
+            proxy: args.proxy,
+            ca_files: args.ca_files,
             extra_flags: args.extra_flags,
         }
     }

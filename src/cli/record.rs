@@ -1,8 +1,10 @@
 //! `roomreel record`: one recording in this process, watched by whoever typed it.
 
+use std::path::Path;
+
 use anyhow::anyhow;
-use roomreel::job::StopReason;
-use roomreel::job::{Egress, RecordingSpec, Video};
+use roomreel::config::parse_page_options;
+use roomreel::job::{BrowserOptions, Egress, PageOptions, RecordingSpec, StopReason, Video};
 use roomreel::recorder::control::Control;
 use roomreel::recorder::journal::Journal;
 use roomreel::recorder::place::Output;
@@ -56,9 +58,24 @@ fn spec(args: Record) -> Result<RecordingSpec, Exit> {
         join_timeout_s: args.join_timeout.as_secs_f64(),
         join_reloads: args.join_reloads,
         max_duration_s: args.duration.as_secs_f64(),
-        browser: args.browser.into(),
         egress: Egress::Open,
+        browser: browser_options(args.browser)?,
+        page: page_options(args.page.as_deref())?,
     })
+}
+
+fn browser_options(args: super::args::Browser) -> Result<BrowserOptions, Exit> {
+    let options = BrowserOptions::from(args);
+    options.check().map_err(Exit::usage)?;
+    Ok(options)
+}
+
+/// Reads a file rather than arguments, which everybody on the machine can see.
+fn page_options(file: Option<&Path>) -> Result<PageOptions, Exit> {
+    let Some(file) = file else { return Ok(PageOptions::default()) };
+    let text = std::fs::read_to_string(file)
+        .map_err(|e| Exit::usage(anyhow!("cannot read {}: {e}", file.display())))?;
+    parse_page_options(&text).map_err(|e| Exit::usage(anyhow!("{}: {e}", file.display())))
 }
 
 /// Puts `name` where rooms in the style of the contract read it.

@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep};
 use url::Url;
 
 use crate::browser::{Browser, BrowserError, CallError, Launch, LoadError, Surface};
-use crate::job::BrowserOptions;
+use crate::job::{BrowserOptions, PageOptions};
 
 const SCRIPT: &str = include_str!("page/bot.js");
 
@@ -142,6 +142,7 @@ impl Bot {
         let dir = tempfile::Builder::new().prefix("roomreel-bot-").tempdir()?;
         let browser = Browser::launch(Launch {
             options: BrowserOptions { loopback_webrtc: true, ..BrowserOptions::default() },
+            page: PageOptions::default(),
             surface: Surface::Headless { width: 640, height: 360 },
             runtime_dir: dir.path().to_owned(),
             capture_files: None,

@@ -20,7 +20,7 @@ use super::refusals::{BadStart, Busy, Closing, Held};
 use super::view::RecordingView;
 use super::{App, DESTINATIONS, Settings};
 use crate::config::Transcription;
-use crate::job::{BadSpec, JoinRule, RecordingSpec, Resolution, Video};
+use crate::job::{BadSpec, BasicAuth, JoinRule, PageOptions, RecordingSpec, Resolution, Video};
 use crate::net;
 use crate::node::Wanted;
 use crate::store::WebhookTarget;
@@ -54,6 +54,9 @@ pub(super) struct Start {
     /// Beyond the contract.
     #[schema(value_type = Option<WebhookWish>)]
     webhook: Option<Object<WebhookWish>>,
+    /// What the page is opened with. Beyond the contract.
+    #[schema(value_type = Option<PageWish>)]
+    page: Option<Object<PageWish>>,
     /// What counts as joined: `auto`, `signal`, `media` or `load`. Beyond the
     /// contract.
     #[schema(example = "auto")]
@@ -79,6 +82,33 @@ pub(super) struct Size {
 #[derive(Default, Deserialize, ToSchema)]
 pub(super) struct TranscriptionWish {
     enabled: Option<bool>,
+}
+
+/// What the meeting's page is opened with. Headers, cookies and the password go to
+/// the meeting's own origin only.
+#[derive(Default, Deserialize, ToSchema)]
+pub(super) struct PageWish {
+    headers: Option<BTreeMap<String, String>>,
+    cookies: Option<BTreeMap<String, String>>,
+    /// For HTTP authentication.
+    #[schema(value_type = Option<AccountWish>)]
+    basic_auth: Option<Object<AccountWish>>,
+    /// Laid over the page and its frames.
+    #[schema(example = "header, footer { display: none !important }")]
+    css: Option<String>,
+    /// A BCP 47 language tag.
+    #[schema(example = "de-DE")]
+    locale: Option<String>,
+    /// A name of the IANA time zone data base.
+    #[schema(example = "Europe/Berlin")]
+    time_zone: Option<String>,
+}
+
+/// A name and a password.
+#[derive(Deserialize, ToSchema)]
+pub(super) struct AccountWish {
+    user: String,
+    password: String,
 }
 
 /// An endpoint for one recording's events.
@@ -179,6 +209,8 @@ impl Start {
             Transcription::Ignore => warnings.push(NO_TRANSCRIPT.to_owned()),
         }
         let webhook = self.webhook.and_then(|Object(wish)| wish.check(&mut wrong));
+        let page_options = self.page.map(|Object(wish)| wish.options()).unwrap_or_default();
+        good(page_options.check(), &mut wrong);
         match page {
             Some(page) if wrong.is_empty() => Ok(Wanted {
                 room_id,
@@ -191,9 +223,30 @@ impl Start {
                 audio_only: self.audio_only.unwrap_or(false),
                 destination: self.destination,
                 webhook,
+                page_options,
                 warnings,
             }),
             _ => Err(ApiError::invalid(wrong)),
+        }
+    }
+}
+
+impl PageWish {
+    fn options(self) -> PageOptions {
+        let hidden = |texts: Option<BTreeMap<String, String>>| {
+            let texts = texts.unwrap_or_default().into_iter();
+            texts.map(|(name, value)| (name, value.as_str().into())).collect()
+        };
+        PageOptions {
+            headers: hidden(self.headers),
+            cookies: hidden(self.cookies),
+            basic_auth: self.basic_auth.map(|Object(account)| BasicAuth {
+                user: account.user,
+                password: account.password.as_str().into(),
+            }),
+            css: self.css.unwrap_or_default(),
+            locale: self.locale.unwrap_or_default(),
+            time_zone: self.time_zone.unwrap_or_default(),
         }
     }
 }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::egress::Egress;
+use super::page::PageOptions;
 
 /// How long a page may take to be joined before it is reloaded.
 pub const DEFAULT_JOIN_TIMEOUT: Duration = Duration::from_secs(30);
@@ -24,7 +25,7 @@ pub struct BadSpec {
 }
 
 impl BadSpec {
-    fn new(field: &'static str, problem: impl Into<String>) -> Self {
+    pub(super) fn new(field: &'static str, problem: impl Into<String>) -> Self {
         Self { field, problem: problem.into() }
     }
 }
@@ -195,8 +196,31 @@ pub struct BrowserOptions {
     pub loopback_webrtc: bool,
     /// Turns Chromium's sandbox off. Warned about at each start.
     pub no_sandbox: bool,
+    /// HTTP or SOCKS proxy of everything but loopback, `http://host:port`; none
+    /// when empty. WebRTC's own packets do not take it.
+    pub proxy: String,
+    /// PEM files of certificate authorities that are trusted besides the usual ones.
+    pub ca_files: Vec<std::path::PathBuf>,
     /// Flags appended as they are.
     pub extra_flags: Vec<String>,
+}
+
+impl BrowserOptions {
+    /// Refuses what Chromium would not understand.
+    pub fn check(&self) -> Result<(), BadSpec> {
+        let good = |url: &Url| {
+            matches!(url.scheme(), "http" | "https" | "socks4" | "socks5")
+                && url.host().is_some()
+                && url.username().is_empty()
+                && url.password().is_none()
+                && matches!(url.path(), "" | "/")
+        };
+        if self.proxy.is_empty() || Url::parse(&self.proxy).is_ok_and(|url| good(&url)) {
+            return Ok(());
+        }
+        let why = "must be like \"http://proxy.internal:3128\" or \"socks5://…\", without user";
+        Err(BadSpec::new("browser.proxy", why))
+    }
 }
 
 /// One recording, as the recorder process receives it on standard input.
@@ -231,6 +255,9 @@ pub struct RecordingSpec {
     /// Where the page may connect to.
     #[serde(default)]
     pub egress: Egress,
+    /// What the page is opened with.
+    #[serde(default)]
+    pub page: PageOptions,
 }
 
 impl RecordingSpec {

@@ -107,6 +107,7 @@ fn wanted(room: &str) -> Wanted {
         audio_only: false,
         destination: None,
         webhook: None,
+        page_options: PageOptions::default(),
         warnings: Vec::new(),
     }
 }

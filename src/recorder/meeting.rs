@@ -194,6 +194,7 @@ impl Attendance<'_> {
         };
         let launch = Launch {
             options: self.spec.browser.clone(),
+            page: self.spec.page.clone(),
             surface: Surface::Screen {
                 wayland_socket: self.studio.wayland_socket().to_path_buf(),
                 pulse_socket: self.studio.pulse_socket().to_path_buf(),
@@ -241,7 +242,12 @@ impl Attendance<'_> {
 
     /// Enters and stays; enters again when only the page was lost.
     async fn attend_with(&mut self, browser: &Browser) -> Left {
-        if let Err(error) = browser.page().install(room::install_script()).await {
+        let page = browser.page();
+        let prepared = match page.install(room::install_script()).await {
+            Ok(()) => page.prepare(&self.spec.meeting_url, &self.spec.page).await,
+            failed => failed,
+        };
+        if let Err(error) = prepared {
             return Left::Lost(format!("the page could not be prepared: {error}"));
         }
         loop {

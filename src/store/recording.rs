@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::Id;
 use crate::job::{
-    Ended, FailureKind, IllegalTransition, JoinRule, Occurrence, Resolution, State, StopReason,
+    Ended, FailureKind, IllegalTransition, JoinRule, Occurrence, PageOptions, Resolution, State,
+    StopReason,
 };
 use crate::session::SessionId;
 
@@ -46,6 +47,8 @@ pub struct Recording {
     /// Where the caller wants this recording's events, instead of where the
     /// configuration sends them.
     pub webhook: Option<WebhookTarget>,
+    /// What the caller wants the page opened with, besides what is configured.
+    pub page: PageOptions,
     /// What the caller should know although nothing failed.
     pub warnings: Vec<String>,
     /// Why it is to stop, once that was asked for.
@@ -216,6 +219,7 @@ impl Recording {
             terms,
             destination: "default".into(),
             webhook: None,
+            page: PageOptions::default(),
             warnings: Vec::new(),
             stop_asked: None,
             stop_reason: None,

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use roomreel::browser::{Browser, Launch, PageEvent, Surface};
-use roomreel::job::BrowserOptions;
+use roomreel::job::{BrowserOptions, PageOptions};
 use tempfile::TempDir;
 use tokio::sync::mpsc::Receiver;
 
@@ -25,6 +25,7 @@ async fn launch(change: impl FnOnce(&mut Launch)) -> Running {
     let dir = TempDir::new().unwrap();
     let mut launch = Launch {
         options: BrowserOptions::default(),
+        page: PageOptions::default(),
         surface: Surface::Headless { width: 640, height: 480 },
         runtime_dir: dir.path().join("runtime"),
         capture_files: None,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use roomreel::browser::{Browser, Launch, Page, Surface};
 use roomreel::demo::{Bots, serve};
-use roomreel::job::BrowserOptions;
+use roomreel::job::{BrowserOptions, PageOptions};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -66,6 +66,7 @@ impl Guest {
         let dir = tempfile::tempdir().unwrap();
         let launch = Launch {
             options: BrowserOptions { loopback_webrtc: true, ..BrowserOptions::default() },
+            page: PageOptions::default(),
             surface: Surface::Headless { width: 1280, height: 720 },
             runtime_dir: dir.path().to_owned(),
             capture_files: None,

@@ -10,6 +10,7 @@ mod journal;
 mod killed;
 mod meeting;
 mod official_sdk;
+mod page_options;
 mod record_alone;
 mod record_ends;
 mod record_picture;

@@ -10,7 +10,7 @@ use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
 use super::unavailable;
-use crate::job::{Resolution, State, StopReason};
+use crate::job::{PageOptions, Resolution, State, StopReason};
 use crate::session::SessionId;
 use crate::store::{
     Asset, DeliveryState, Failure, Id, OwnedAsset, Recording, Terms, Unavailable, WebhookTarget,
@@ -27,6 +27,8 @@ struct Doc {
     terms: Terms,
     destination: String,
     webhook: Option<Target>,
+    #[serde(default)]
+    page: PageOptions,
     warnings: Vec<String>,
     stop_reason: Option<StopReason>,
     #[serde(default)]
@@ -61,6 +63,7 @@ pub(super) fn doc(recording: &Recording) -> Result<String, Unavailable> {
             url: exposed(&target.url),
             headers: target.headers.iter().map(|(k, v)| (k.clone(), exposed(v))).collect(),
         }),
+        page: recording.page.clone(),
         warnings: recording.warnings.clone(),
         stop_reason: recording.stop_reason,
         stop_asked: recording.stop_asked,
@@ -106,6 +109,7 @@ fn recording(row: &SqliteRow, id: Id) -> Result<Recording, Unavailable> {
             url: secret(target.url),
             headers: target.headers.into_iter().map(|(k, v)| (k, secret(v))).collect(),
         }),
+        page: doc.page,
         warnings: doc.warnings,
         stop_reason: doc.stop_reason,
         stop_asked: doc.stop_asked,

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use roomreel::browser::{Browser, BrowserError, Gone, Launch, LoadError, PageEvent, Surface};
-use roomreel::job::BrowserOptions;
+use roomreel::job::{BrowserOptions, PageOptions};
 use rustix::process::{Pid, Signal};
 
 use super::site::Site;
@@ -137,6 +137,7 @@ async fn a_browser_that_cannot_start_says_why() {
     let runtime_dir = dir.path().join("runtime");
     let launch = Launch {
         options: BrowserOptions { program: Some(program), ..BrowserOptions::default() },
+        page: PageOptions::default(),
         surface: Surface::Headless { width: 640, height: 480 },
         runtime_dir: runtime_dir.clone(),
         capture_files: None,
