@@ -21,6 +21,8 @@ pub(super) fn install(home: &Path, files: &[PathBuf]) -> Result<Vec<PathBuf>, Br
         return Ok(Vec::new());
     }
     let (outer, inner) = (home.join(".pki"), home.join(".pki/nssdb"));
+    // Over an older data base certutil would ask for its password, without end.
+    let _ = fs::remove_dir_all(&outer);
     fs::create_dir_all(&inner)
         .map_err(|source| BrowserError::Directory { path: inner.clone(), source })?;
     certutil(&inner, &["-N", "--empty-password"], "")?;
