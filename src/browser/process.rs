@@ -315,6 +315,7 @@ mod tests {
             },
             runtime_dir: "/r".into(),
             capture_files: None,
+            proxy: None,
         };
         let inherited = |name: &str| match name {
             "TZ" => Some("Europe/Berlin".into()),

@@ -14,7 +14,7 @@ use axum::response::{Html, Redirect};
 use axum::routing::get;
 use futures::FutureExt;
 use roomreel::browser::{Browser, Launch, LoadError, Surface};
-use roomreel::job::{BrowserOptions, Event, FailureKind};
+use roomreel::job::{BrowserOptions, Event, FailureKind, PageOptions};
 use roomreel::net::{Guard, Proxy};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -94,6 +94,7 @@ async fn browser(proxy: Option<&Proxy>) -> (Browser, tempfile::TempDir) {
             extra_flags: vec!["--disable-features=LocalNetworkAccessChecks".into()],
             ..BrowserOptions::default()
         },
+        page: PageOptions::default(),
         surface: Surface::Headless { width: 640, height: 480 },
         runtime_dir: dir.path().join("runtime"),
         capture_files: None,

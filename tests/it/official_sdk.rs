@@ -22,7 +22,9 @@ fn the_official_sdk_starts_lists_stops_and_downloads() {
     let pages = Pages::over(vec![own_pages()]);
     let root = scratch();
     let past = |room, count| (1..=count).rev().map(move |ago| Past::completed(room, ago));
-    archive::fill(&data(root.path()), past("archive", ARCHIVED).chain(past("even", 20)));
+    // Two full pages, of which every fifth recording failed.
+    let even = (1..=20).rev().map(|ago| Past::completed("even", ago).or_failed(ago % 5 == 0));
+    archive::fill(&data(root.path()), past("archive", ARCHIVED).chain(even));
     let config = format!(
         "auth.keys = [{{ access_key = \"app\", secret = \"{SECRET}\" }}]\n\
          net.allow = [\"127.0.0.0/8\"]\n\

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::process::Running;
 use super::roomreel::roomreel;
-use super::{scratch, until};
+use super::until;
 
 /// A service of the binary under test, ended with the value.
 pub struct Serve {

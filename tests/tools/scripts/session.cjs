@@ -76,7 +76,9 @@ async function lists(hms) {
   const [one] = await all(hms.recordings.list({ room_id: 'even', limit: 20 }));
   const session = await all(hms.recordings.list({ session_id: one.session_id }));
   assert.deepEqual(session.map((r) => r.id), [one.id]);
-  assert.equal((await all(hms.recordings.list({ room_id: 'even', status: 'failed' }))).length, 0);
+  for (const [status, count] of [['failed', 4], ['completed', 16], ['running', 0]]) {
+    assert.equal((await all(hms.recordings.list({ room_id: 'even', status }))).length, count);
+  }
   const assets = await all(hms.recordingAssets.list({ room_id: 'archive' }));
   assert.equal(new Set(assets.map((a) => a.id)).size, count);
 }
