@@ -329,6 +329,14 @@ impl Config {
                 "must be like \"https://recorder.example\", without user, query and fragment",
             );
         }
+        let proxy = &self.browser.proxy;
+        if !proxy.is_empty() && !proxy.starts_with("http://") {
+            // Recorded pages come to it by way of the guarding proxy, which speaks no other.
+            return bad(
+                "browser.proxy",
+                "must be an HTTP proxy, like \"http://proxy.internal:3128\"",
+            );
+        }
         let browser = self.browser.options().check().map_err(|e| (e.field, e.problem));
         let sections = self.auth.check().and(browser).and(self.page.check());
         let sections = sections.and(self.meeting.check(self.auth.peer_key().is_some()));

@@ -17,5 +17,5 @@ mod proxy;
 mod resolver;
 
 pub use guard::{Guard, Lookup, Refused};
-pub use proxy::{Proxy, Refusal};
+pub use proxy::{Proxy, Refusal, Upstream};
 pub use resolver::GuardedResolver;

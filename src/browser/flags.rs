@@ -116,7 +116,8 @@ pub(super) fn flags(inputs: &Inputs<'_>) -> Vec<String> {
     if inputs.small_shm {
         flags.push("--disable-dev-shm-usage".into());
     }
-    if !options.proxy.is_empty() {
+    // Where there is a guarding proxy, that is what goes on through this one.
+    if !options.proxy.is_empty() && inputs.proxy.is_none() {
         flags.push(format!("--proxy-server={}", options.proxy));
     }
     if options.no_sandbox {

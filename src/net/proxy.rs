@@ -4,6 +4,9 @@
 //! scheme and every address, loopback included. Names are resolved here and the
 //! addresses checked here are the ones connected to, so redirects, frames,
 //! workers, WebSockets and names that change their mind all meet the guard.
+//! With a proxy of the operator's behind it, connections go on through that, but
+//! for those to this machine; the guard still judges what a name leads to here, and
+//! a name that is unknown here is the operator's proxy's to judge.
 //! What is no TCP (WebRTC's UDP) does not come this way.
 //!
 //! Only the browser's own user may use it: the owner of each connection is looked
@@ -11,6 +14,7 @@
 
 mod forward;
 mod peer;
+mod upstream;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::io;
@@ -23,6 +27,8 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::guard::{Guard, Refused};
+
+pub use upstream::Upstream;
 
 /// Connections at once. Chromium holds fewer; more than this is no page's need.
 const MOST_CONNECTIONS: usize = 512;
@@ -76,6 +82,8 @@ struct Shared {
     guard: Guard,
     /// Ports of this machine that are never connected to.
     closed_ports: Vec<u16>,
+    /// What connections go on through.
+    upstream: Option<Upstream>,
     /// What failed last, newest at the end.
     failures: Mutex<VecDeque<Refusal>>,
     /// Hosts whose refusal was told, and whom to tell.
@@ -93,7 +101,20 @@ impl Proxy {
     /// If there is no free port.
     pub async fn start(
         guard: Guard,
+        closed_ports: Vec<u16>,
+    ) -> io::Result<(Self, mpsc::Receiver<Refusal>)> {
+        Self::start_behind(guard, closed_ports, None).await
+    }
+
+    /// The same with the operator's own proxy on the way to everything but this
+    /// machine.
+    ///
+    /// # Errors
+    /// If there is no free port.
+    pub async fn start_behind(
+        guard: Guard,
         mut closed_ports: Vec<u16>,
+        upstream: Option<Upstream>,
     ) -> io::Result<(Self, mpsc::Receiver<Refusal>)> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?;
@@ -102,6 +123,7 @@ impl Proxy {
         let shared = Arc::new(Shared {
             guard,
             closed_ports,
+            upstream,
             failures: Mutex::default(),
             told: Mutex::default(),
             tell,
@@ -213,8 +235,17 @@ impl Shared {
     }
 
     async fn connect(&self, host: &str, port: u16) -> Result<TcpStream, DialError> {
-        let addresses = self.guard.resolve(host, port).await?;
         let failed = |source| DialError::Connect { host: host.to_owned(), source };
+        let addresses = match (self.guard.resolve(host, port).await, &self.upstream) {
+            (Err(Refused::Unresolved { .. }), Some(_)) => Vec::new(),
+            (resolved, _) => resolved?,
+        };
+        let local = addresses.iter().any(|address| address.ip().to_canonical().is_loopback());
+        if let Some(upstream) = self.upstream.as_ref().filter(|_| !local) {
+            let connected = tokio::time::timeout(CONNECT, upstream.connect(host, port)).await;
+            let late = || io::Error::from(io::ErrorKind::TimedOut);
+            return connected.unwrap_or_else(|_| Err(late())).map_err(failed);
+        }
         let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
         for (number, address) in addresses.iter().enumerate() {
             let is_last = number + 1 == addresses.len();

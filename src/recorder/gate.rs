@@ -7,8 +7,8 @@ use tokio::sync::mpsc;
 
 use super::error::RecordError;
 use crate::browser::{Browser, LoadError};
-use crate::job::Egress;
-use crate::net::{Guard, Proxy, Refusal};
+use crate::job::{Egress, RecordingSpec};
+use crate::net::{Guard, Proxy, Refusal, Upstream};
 
 /// What a browser of this recording connects through.
 #[derive(Debug)]
@@ -26,12 +26,14 @@ pub(super) enum Gate {
 
 impl Gate {
     /// Opens one for one browser.
-    pub(super) async fn open(egress: &Egress) -> Result<Self, RecordError> {
-        let Egress::Guarded { networks, sockets, closed_ports } = egress else {
+    pub(super) async fn open(spec: &RecordingSpec) -> Result<Self, RecordError> {
+        let Egress::Guarded { networks, sockets, closed_ports } = &spec.egress else {
             return Ok(Self::Open);
         };
         let guard = Guard::new(networks.iter().copied()).with_sockets(sockets.iter().copied());
-        let (proxy, refusals) = Proxy::start(guard, closed_ports.clone()).await.map_err(|e| {
+        let started =
+            Proxy::start_behind(guard, closed_ports.clone(), upstream(&spec.browser.proxy)).await;
+        let (proxy, refusals) = started.map_err(|e| {
             RecordError::Device(format!("the page's proxy could not be opened: {e}"))
         })?;
         Ok(Self::Guarded { proxy, refusals })
@@ -76,4 +78,11 @@ impl Gate {
         };
         why.map_or_else(|| error.to_string(), |why| format!("meeting_url: {why}"))
     }
+}
+
+/// The operator's proxy, by its checked URL.
+fn upstream(proxy: &str) -> Option<Upstream> {
+    let url = url::Url::parse(proxy).ok()?;
+    let host = url.host_str()?.trim_start_matches('[').trim_end_matches(']').to_owned();
+    Some(Upstream { host, port: url.port_or_known_default()? })
 }

@@ -188,7 +188,7 @@ impl Attendance<'_> {
     /// One browser's visit: started, into the meeting, until something ends it,
     /// out of the meeting again.
     async fn visit(&mut self) -> Left {
-        self.gate = match Gate::open(&self.spec.egress).await {
+        self.gate = match Gate::open(self.spec).await {
             Ok(gate) => gate,
             Err(error) => return Left::End(End::failed(error)),
         };

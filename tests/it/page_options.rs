@@ -85,6 +85,18 @@ fn files_below(dir: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
+/// Starts a recording of room `a` and returns what the service says of it.
+fn start(service: &Serve, wish: &Value) -> Value {
+    let answer = Command::new("curl")
+        .args(["-s", "-H", "Content-Type: application/json", "-d", &wish.to_string()])
+        .arg(service.url("/v2/recordings/room/a/start"))
+        .output()
+        .unwrap();
+    let recording: Value = serde_json::from_slice(&answer.stdout).unwrap();
+    assert_eq!(recording["status"], "starting", "{recording}");
+    recording
+}
+
 #[test]
 fn configuration_and_request_open_the_page_and_no_other_site_learns_of_it() {
     let _quiet = quiet();
@@ -112,13 +124,7 @@ fn configuration_and_request_open_the_page_and_no_other_site_learns_of_it() {
             "time_zone": "Asia/Tokyo",
         },
     });
-    let start = service.url("/v2/recordings/room/a/start");
-    let answer = Command::new("curl")
-        .args(["-s", "-H", "Content-Type: application/json", "-d", &wish.to_string(), &start])
-        .output()
-        .unwrap();
-    let recording: Value = serde_json::from_slice(&answer.stdout).unwrap();
-    assert_eq!(recording["status"], "starting", "{recording}");
+    let recording = start(&service, &wish);
 
     let told = sites.until_asked("meeting", "/tell");
     let seen: Value = serde_json::from_str(told["body"].as_str().unwrap()).unwrap();
@@ -151,7 +157,7 @@ fn configuration_and_request_open_the_page_and_no_other_site_learns_of_it() {
         let bytes = std::fs::read(&file).unwrap_or_default();
         (file, String::from_utf8_lossy(&bytes).into_owned())
     });
-    let answer = String::from_utf8_lossy(&answer.stdout).into_owned();
+    let answer = recording.to_string();
     for (place, text) in texts.chain([("log".into(), log), ("answer".into(), answer)]) {
         for secret in SECRETS {
             assert!(!text.contains(secret), "{secret} is in {}", place.display());
@@ -173,4 +179,22 @@ fn a_proxy_leads_to_the_meeting() {
     assert_eq!(asked["headers"]["host"], "meeting.test", "{asked}");
     running.signal(rustix::process::Signal::TERM);
     running.wait(patience);
+}
+
+#[test]
+fn the_services_guard_goes_on_through_the_configured_proxy() {
+    let _quiet = quiet();
+    let sites = Sites::open();
+    let proxy = sites.port("proxy");
+    let config =
+        format!("browser.proxy = \"http://127.0.0.1:{proxy}\"\nrecording.join = \"load\"\n");
+    let service = Serve::over(scratch(), &config);
+    // A name that only the proxy knows.
+    start(&service, &json!({ "meeting_url": "http://meeting.test/room" }));
+    sites.until_asked("proxy", "meeting.test:80");
+    let asked = sites.until_asked("other", "/room");
+    assert_eq!(asked["headers"]["host"], "meeting.test", "{asked}");
+    // What the guard refuses is not asked of the proxy: the page's picture is on loopback.
+    sites.until_asked("other", "/tell");
+    assert!(sites.asked("other").iter().all(|asked| asked["url"] != "/pixel"));
 }

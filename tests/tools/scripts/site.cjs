@@ -4,6 +4,7 @@
 const http = require('node:http');
 const https = require('node:https');
 const fs = require('node:fs');
+const net = require('node:net');
 
 const { CERT, KEY, CREDENTIALS } = process.env;
 const say = (what) => process.stdout.write(`${JSON.stringify(what)}\n`);
@@ -50,6 +51,15 @@ const servers = {
   other: http.createServer(answer('other')),
   proxy: http.createServer(answer('proxy')),
 };
+servers.proxy.on('connect', (request, socket) => {
+  say({ site: 'proxy', method: request.method, url: request.url, headers: request.headers });
+  const there = net.connect(other, '127.0.0.1', () => {
+    socket.write('HTTP/1.1 200 Connection established\r\n\r\n');
+    there.pipe(socket).pipe(there);
+  });
+  there.on('error', () => socket.destroy());
+  socket.on('error', () => there.destroy());
+});
 (async () => {
   const ports = {};
   for (const [name, server] of Object.entries(servers)) {
