@@ -3,6 +3,7 @@
 //! Browsers may die and pages may crash; the recording goes on and the next
 //! browser enters again. What ends it is decided here and nowhere else.
 
+mod hearing;
 mod voices;
 
 use std::future::pending;
@@ -11,6 +12,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Interval, MissedTickBehavior, interval, sleep};
 
+use self::hearing::Hearing;
 use super::control::Control;
 use super::error::RecordError;
 use super::gate::Gate;
@@ -33,15 +35,6 @@ const MOST_BROWSERS: u32 = 10;
 
 /// Crashes of the page that one browser is given.
 const MOST_CRASHES: u32 = 5;
-
-/// A browser that has not found its speaker by then, or does not come back to it
-/// within [`SPEAKER_BACK`], would stay silent to its end.
-const SPEAKER_DUE: Duration = Duration::from_secs(15);
-const SPEAKER_BACK: Duration = Duration::from_secs(2);
-
-/// Makes Chromium look for its speaker now: its audio service starts with the
-/// first sound, and a page may be silent for long.
-const WAKE_SPEAKER: &str = "(new AudioContext(), true)";
 
 /// Between two attempts, so that a page that fails at once is not hammered.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
@@ -71,16 +64,14 @@ pub(super) async fn attend(
         crashes: 0,
         page_events: None,
         gate: Gate::Open,
-        speakers: 0,
-        speaker_due: None,
-        deaf: false,
+        hearing: Hearing::default(),
     };
     let mut last_words = String::new();
     for number in 1..=MOST_BROWSERS {
         match attendance.visit().await {
             Left::End(end) => return end,
             // One that found no speaker is no broken installation.
-            Left::Lost(why) if attendance.begun.is_none() && !attendance.deaf => {
+            Left::Lost(why) if attendance.begun.is_none() && !attendance.hearing.was_deaf() => {
                 return End::failed(RecordError::Browser(why));
             }
             Left::Lost(why) => {
@@ -153,12 +144,8 @@ struct Attendance<'a> {
     page_events: Option<mpsc::Receiver<PageEvent>>,
     /// What the browser that is visiting connects through.
     gate: Gate,
-    /// Control connections to the speaker that are open.
-    speakers: u32,
-    /// When there has to be one, while there is none.
-    speaker_due: Option<Mono>,
-    /// The browser that is visiting, or visited last, was given up for that.
-    deaf: bool,
+    /// Whether the browser that is visiting has its speaker.
+    hearing: Hearing,
 }
 
 async fn gone(browser: Option<&Browser>) -> Gone {
@@ -218,26 +205,18 @@ impl Attendance<'_> {
         });
         self.page_events = browser.page().events();
         self.crashes = 0;
-        self.await_speaker(&browser).await;
+        self.hearing.begin(Mono::now());
+        // One that cannot do even this is noticed when it does not come.
+        let _ = browser.page().evaluate::<bool>(hearing::WAKE, READ_TIMEOUT).await;
         let left = self.attend_with(&browser).await;
         self.page_events = None;
-        self.speaker_due = None;
+        self.hearing.end();
         if let Left::End(end) = &left {
             // Before the page leaves the room: its farewell is not in the file.
             self.studio.stop(end.at);
         }
         browser.close(LEAVE_GRACE).await;
         left
-    }
-
-    /// Begins to wait for the browser at the speaker.
-    async fn await_speaker(&mut self, browser: &Browser) {
-        self.deaf = false;
-        if self.speakers == 0 {
-            self.speaker_due = Some(Mono::now() + SPEAKER_DUE);
-        }
-        // One that cannot do even this is noticed when it does not come.
-        let _ = browser.page().evaluate::<bool>(WAKE_SPEAKER, READ_TIMEOUT).await;
     }
 
     /// Enters and stays; enters again when only the page was lost.

@@ -40,6 +40,8 @@ impl Service {
         let process = Running::spawn(
             roomreel()
                 .args(["serve", "--listen", &format!("127.0.0.1:{api}")])
+                // Beside the demo, tests record pages of their own.
+                .args(["--allow-net", "127.0.0.0/8"])
                 .args(["--demo", &format!("127.0.0.1:{demo}"), "--data"])
                 .arg(data.path()),
         );

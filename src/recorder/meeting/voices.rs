@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::super::error::RecordError;
-use super::{Attendance, End, Interruption, SPEAKER_BACK};
+use super::{Attendance, End, Interruption};
 use crate::browser::PageEvent;
 use crate::clock::Mono;
 use crate::display::ScreenEvent;
@@ -99,17 +99,8 @@ impl Attendance<'_> {
         let Some(event) = event else { return Some(device_gone("speaker")) };
         tracing::debug!(?event, "the speaker tells");
         match event {
-            SpeakerEvent::ControlConnected => {
-                self.speakers += 1;
-                self.speaker_due = None;
-            }
-            SpeakerEvent::ControlLost => {
-                self.speakers = self.speakers.saturating_sub(1);
-                let visiting = self.page_events.is_some();
-                if visiting && self.speakers == 0 && self.speaker_due.is_none() {
-                    self.speaker_due = Some(Mono::now() + SPEAKER_BACK);
-                }
-            }
+            SpeakerEvent::ControlConnected => self.hearing.connected(),
+            SpeakerEvent::ControlLost => self.hearing.lost(Mono::now()),
             SpeakerEvent::StreamOpened { .. }
             | SpeakerEvent::StreamClosed { .. }
             | SpeakerEvent::ClientError { .. } => {}
@@ -122,8 +113,7 @@ impl Attendance<'_> {
     /// the last two mean nothing.
     pub(super) fn each_second(&mut self) -> Option<Interruption> {
         let now = Mono::now();
-        if self.speaker_due.take_if(|due| now > *due).is_some() {
-            self.deaf = true;
+        if self.hearing.is_overdue(now) {
             return Some(Interruption::Gone("the browser has lost its speaker".into()));
         }
         let begun = self.begun?;
