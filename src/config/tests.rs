@@ -49,15 +49,26 @@ fn the_example_lists_every_setting() {
 
 /// The tables of a list are shown behind `# `, so that the default stays empty.
 #[test]
-fn the_example_shows_an_endpoint_with_every_setting() {
+fn the_example_shows_an_entry_of_each_list_with_every_setting() {
     let example = example();
-    let shown = example.lines().skip_while(|line| *line != "# [[webhooks.endpoints]]");
-    let shown = shown.map_while(|line| line.strip_prefix("# ")).collect::<Vec<_>>().join("\n");
-    let config = load(&shown, &[]).unwrap();
-    let settings = serde_json::to_value(&config.webhooks.endpoints[0]).unwrap();
-    for (key, value) in settings.as_object().unwrap() {
-        assert!(shown.contains(&format!("\n{key} = ")), "{key} is missing");
-        assert!(![json!([]), json!({}), json!("")].contains(value), "{key} is empty");
+    let shown = |table: &str| {
+        let lines = example.lines().skip_while(|line| *line != format!("# [[{table}]]"));
+        lines.map_while(|line| line.strip_prefix("# ")).collect::<Vec<_>>().join("\n")
+    };
+    let (endpoints, sites) = (shown("webhooks.endpoints"), shown("page.sites"));
+    let config = load(&format!("{endpoints}\n{sites}"), &[]).unwrap();
+    let entries = [
+        (endpoints, serde_json::to_value(&config.webhooks.endpoints[0]).unwrap()),
+        (sites, serde_json::to_value(&config.page.sites[0]).unwrap()),
+    ];
+    for (shown, settings) in entries {
+        for (key, value) in settings.as_object().unwrap() {
+            assert!(shown.contains(&format!("\n{key} = ")), "{key} is missing");
+            assert!(
+                ![json!([]), json!({}), json!(""), json!(null)].contains(value),
+                "{key} is empty"
+            );
+        }
     }
 }
 
