@@ -11,7 +11,7 @@ from pathlib import Path
 
 from judge import judge
 from page import Server, build_site
-from quality import quality
+from quality import SETTINGS, quality, search
 from recorders import SETTLE, Failed, contestants
 
 WORK = Path(__file__).resolve().parents[2] / "target" / "bench"
@@ -42,6 +42,7 @@ def arguments():
     parser.add_argument("--seconds", type=float, default=30.0, help="of each recording")
     parser.add_argument("--only", default="roomreel,jibri,livekit", help="contestants")
     parser.add_argument("--no-vmaf", action="store_true")
+    parser.add_argument("--search", action="store_true", help="only the encoder settings")
     asked = parser.parse_args()
     if asked.rounds < 1 or asked.seconds < SETTLE + 5:
         parser.error(f"at least one round of {SETTLE + 5:.0f} s")
@@ -103,6 +104,10 @@ def main():
     site = WORK / "site"
     build_site(site)
     server = Server(site)
+    if asked.search:
+        for line in search(server, WORK):
+            print(line, flush=True)
+        return 0
     all_of_them = contestants(asked.roomreel)
     runs = []
     for turn in range(asked.rounds):
@@ -113,7 +118,8 @@ def main():
     results = {name: medians(runs, name) for name in asked.only}
     if not asked.no_vmaf:
         try:
-            for name, values in quality(server, WORK, asked.only).items():
+            settings = {name: SETTINGS[name] for name in asked.only}
+            for name, values in quality(server, WORK, settings).items():
                 results[name] |= values
         except (Failed, OSError, subprocess.CalledProcessError) as error:
             print(f"VMAF is left out: {error}", file=sys.stderr)

@@ -18,8 +18,15 @@ use crate::media::Picture;
 
 const CODEC: &str = "libx264";
 
-/// Seconds between keyframes: what a player may have to decode for a seek.
-const GOP_SECONDS: u32 = 2;
+/// Seconds between keyframes: what a player may have to decode for a seek. Of
+/// 2 seconds at the same quality the file is a fifth larger.
+const GOP_SECONDS: u32 = 4;
+
+/// Quantiser scale of keyframes against that of the pictures between them
+/// (`f_ip_factor` is the inverse). What does not move (a wall, a slide) is skipped
+/// until the next keyframe and stays as good as the last one was, so bits are best
+/// spent there: what lookahead does for encoders that can wait.
+const KEYFRAME_SCALE: &str = "0.3333";
 
 /// Ceiling of the bitrate, in thousandths of a bit per pixel: 12 Mb/s at 720p30,
 /// several times what meetings need. It only matters when a page shows noise,
@@ -59,8 +66,9 @@ pub(super) struct VideoEncoder {
 }
 
 /// The settings behind the choice in the architecture notes: `ultrafast`, with
-/// the three tools added back that pay for themselves. Every name here must be
-/// taken by the encoder, or opening fails.
+/// the tools added back that pay for themselves (`scripts/bench --search` shows
+/// what each is worth). Every name here must be taken by the encoder, or opening
+/// fails.
 fn options(resolution: Resolution, video: Video) -> Vec<(&'static str, String)> {
     let gop = (GOP_SECONDS * video.fps).to_string();
     let pixels = u64::from(resolution.width()) * u64::from(resolution.height());
@@ -73,6 +81,8 @@ fn options(resolution: Resolution, video: Video) -> Vec<(&'static str, String)> 
         plain("coder", "cabac"),
         plain("8x8dct", "1"),
         plain("deblock", "0:0"),
+        plain("partitions", "i4x4,i8x8,p8x8"),
+        plain("i_qfactor", KEYFRAME_SCALE),
         // To x264, 0 means lossless, which profile High cannot express.
         ("crf", video.crf.max(1).to_string()),
         ("maxrate", most.to_string()),

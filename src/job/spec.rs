@@ -160,7 +160,7 @@ pub struct Video {
 
 impl Default for Video {
     fn default() -> Self {
-        Self { fps: 30, crf: 23 }
+        Self { fps: 30, crf: 25 }
     }
 }
 

@@ -38,7 +38,7 @@ fn a_repeat_is_the_picture_before_and_the_rest_stays_as_good() {
 
     let pictures = judge::pictures(&out);
     assert_eq!(pictures.len(), 450);
-    let keyframes: Vec<usize> = (0..450).step_by(60).collect();
+    let keyframes: Vec<usize> = (0..450).step_by(120).collect();
     assert_eq!(judge::keyframes(&out), keyframes);
     let pool = Pool::new(WIDTH as u32, HEIGHT as u32);
     let (mut shown, mut skipped) = (0, 0);
