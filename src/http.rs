@@ -17,6 +17,7 @@ mod deliveries;
 mod error;
 mod files;
 mod guard;
+mod headers;
 mod health;
 mod log;
 mod openapi;

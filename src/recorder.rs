@@ -7,6 +7,7 @@
 //! [`record`] reads as the story: open the studio (encoder, screen, speaker),
 //! attend the meeting (browser, join, stay), finish the file.
 
+pub mod confine;
 pub mod control;
 mod error;
 mod gate;
@@ -20,6 +21,7 @@ mod verdict;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use tempfile::TempDir;
 use tokio::sync::{mpsc, watch};
 
 use self::control::Control;
@@ -39,6 +41,9 @@ pub struct Order {
     pub output: Output,
     /// Where events go.
     pub journal: Journal,
+    /// A private directory with a short path for sockets and the browser, see
+    /// [`place::runtime_dir`].
+    pub runtime: TempDir,
     /// Stop and abort, from the terminal or the control socket.
     pub controls: mpsc::Receiver<Control>,
     /// The newest counters, for whoever asks for them.
@@ -70,7 +75,7 @@ struct End {
 /// was recorded by then is finalised, also after a failure. A file that is whole
 /// and not worth having (shorter than a second, or blank) fails, too, and is kept.
 pub async fn record(order: Order) -> Outcome {
-    let Order { spec, output, mut journal, controls, stats } = order;
+    let Order { spec, output, mut journal, runtime, controls, stats } = order;
     let what = What {
         room_id: spec.room_id.clone(),
         resolution: spec.resolution,
@@ -78,7 +83,7 @@ pub async fn record(order: Order) -> Outcome {
     };
     journal.tell(Event::Started { pid: std::process::id(), what: Some(what) });
 
-    let mut studio = match Studio::open(&spec, &output) {
+    let mut studio = match Studio::open(&spec, &output, runtime) {
         Ok(studio) => studio,
         Err(error) => return failed(error, None, None, &mut journal),
     };

@@ -158,6 +158,7 @@ fn environment(
         ("PATH", "/usr/local/bin:/usr/bin:/bin".into()),
         ("HOME", home.home.clone().into()),
         ("XDG_RUNTIME_DIR", home.home.clone().into()),
+        ("TMPDIR", home.home.clone().into()),
         // No desktop is asked about anything.
         ("DBUS_SESSION_BUS_ADDRESS", "disabled:".into()),
     ];
@@ -330,6 +331,7 @@ mod tests {
         assert_eq!(value("PULSE_SERVER").as_deref(), Some("unix:/r/pulse"));
         assert_eq!(value("XDG_RUNTIME_DIR").as_deref(), Some("/r/home"));
         assert_eq!(value("HOME").as_deref(), Some("/r/home"));
+        assert_eq!(value("TMPDIR").as_deref(), Some("/r/home"));
         assert_eq!(value("TZ").as_deref(), Some("Europe/Berlin"));
         assert!(seen.iter().all(|(_, v)| v != "never"), "{seen:?}");
         launch.page.time_zone = "Asia/Tokyo".into();

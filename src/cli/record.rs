@@ -7,7 +7,7 @@ use roomreel::config::parse_page_options;
 use roomreel::job::{BrowserOptions, Egress, PageOptions, RecordingSpec, StopReason, Video};
 use roomreel::recorder::control::Control;
 use roomreel::recorder::journal::Journal;
-use roomreel::recorder::place::Output;
+use roomreel::recorder::place::{self, Output};
 use roomreel::recorder::{Order, Outcome, record};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
@@ -34,11 +34,17 @@ pub(crate) fn run(args: Record) -> Result<(), Exit> {
         let signals = Signals::listen().map_err(Exit::failure)?;
         let signals = tokio::spawn(signals.obey(control));
         let showing = tokio::spawn(progress::show(watched));
-        let outcome = record(Order { spec, output, journal, controls, stats }).await;
+        let runtime = runtime_dir()?;
+        let outcome = record(Order { spec, output, journal, runtime, controls, stats }).await;
         signals.abort();
         let _ = showing.await;
         report(outcome)
     })
+}
+
+fn runtime_dir() -> Result<tempfile::TempDir, Exit> {
+    place::runtime_dir()
+        .map_err(|error| Exit::disk(anyhow!("cannot make a directory for sockets: {error}")))
 }
 
 fn spec(args: Record) -> Result<RecordingSpec, Exit> {

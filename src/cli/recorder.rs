@@ -8,6 +8,7 @@ use std::path::Path;
 
 use anyhow::{Context, anyhow};
 use roomreel::job::{RecordingSpec, StopReason};
+use roomreel::recorder::confine::{Confinement, confine};
 use roomreel::recorder::control::{self, Control};
 use roomreel::recorder::journal::{JOURNAL, Journal};
 use roomreel::recorder::place::{self, Lock, Output};
@@ -32,6 +33,16 @@ pub(crate) fn run(args: Recorder) -> Result<(), Exit> {
         .context("cannot write the journal")
         .map_err(Exit::disk)?;
 
+    let runtime =
+        place::runtime_dir().context("cannot make a directory for sockets").map_err(Exit::disk)?;
+    // While there is no other thread: what follows meets a hostile page.
+    match confine(&[&dir, runtime.path()], spec.browser.program.as_deref()) {
+        held @ (Confinement::Full | Confinement::Partial) => {
+            tracing::info!("the recorder is {held}")
+        }
+        not => tracing::warn!("the recorder is {not}"),
+    }
+
     if args.salvage {
         return salvage(&dir, &spec, journal);
     }
@@ -43,7 +54,7 @@ pub(crate) fn run(args: Recorder) -> Result<(), Exit> {
         tokio::spawn(control::serve(listener, control.clone(), newest));
         tokio::spawn(obey_sigterm(control));
         let output = Output::InDirectory { dir, room_id: spec.room_id.clone() };
-        let outcome = record(Order { spec, output, journal, controls, stats }).await;
+        let outcome = record(Order { spec, output, journal, runtime, controls, stats }).await;
         outcome.end.map(|_| ()).map_err(Exit::from)
     })
 }

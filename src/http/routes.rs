@@ -10,7 +10,9 @@ use utoipa_swagger_ui::{Config as SwaggerConfig, SwaggerUi};
 
 use super::error::ApiError;
 use super::guard::{self, Guard};
-use super::{App, assets, auth, deliveries, files, health, log, openapi, recordings, start};
+use super::{
+    App, assets, auth, deliveries, files, headers, health, log, openapi, recordings, start,
+};
 use crate::token::Keys;
 
 /// Every route with what documents it.
@@ -51,5 +53,6 @@ pub(super) fn router(app: App, guard: Guard, keys: Keys) -> Router {
         .method_not_allowed_fallback(async || ApiError::wrong_method())
         .layer(middleware::from_fn_with_state(Arc::new(keys), auth::check))
         .layer(middleware::from_fn_with_state(Arc::new(guard), guard::check))
+        .layer(middleware::from_fn(headers::add))
         .layer(middleware::from_fn(log::one_line))
 }

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::error::RecordError;
-use super::place::{self, Output};
+use super::place::Output;
 use crate::clock::Mono;
 use crate::display::{Screen, ScreenConfig, ScreenEvent};
 use crate::encode::{EncodeConfig, EncodeError, EncodeEvent, Encoder, ErrorKind};
@@ -62,7 +62,11 @@ pub(super) struct Studio {
 
 impl Studio {
     /// Opens everything, the cheapest failure first: output, encoder, devices.
-    pub(super) fn open(spec: &RecordingSpec, output: &Output) -> Result<Self, RecordError> {
+    pub(super) fn open(
+        spec: &RecordingSpec,
+        output: &Output,
+        runtime: TempDir,
+    ) -> Result<Self, RecordError> {
         let (encode_tx, encode_events) = unbounded_channel();
         let (screen_tx, screen_events) = unbounded_channel();
         let (speaker_tx, speaker_events) = unbounded_channel();
@@ -82,7 +86,6 @@ impl Studio {
         let device = |what: &str, error: &dyn std::fmt::Display| {
             RecordError::Device(format!("the {what} could not be opened: {error}"))
         };
-        let runtime = place::runtime_dir().map_err(|e| device("runtime directory", &e))?;
 
         let intake = encoder.intake();
         let speaker = Speaker::open(

@@ -3,6 +3,7 @@
 
 mod errors;
 mod fuzz;
+mod pages;
 mod recordings;
 mod restarts;
 mod service;

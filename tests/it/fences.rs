@@ -14,6 +14,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("mp4_atom", &["encode"]),
     ("yuv", &["display"]),
     ("axum", &["http", "demo"]),
+    ("landlock", &["recorder"]),
     ("hyper", &["net"]),
     ("hyper_util", &["net"]),
     ("sqlx", &["store"]),

@@ -15,6 +15,7 @@ mod record_alone;
 mod record_ends;
 mod record_picture;
 mod record_refusals;
+mod record_secrets;
 mod record_sound;
 mod record_users;
 mod recorder_pause;
