@@ -33,10 +33,10 @@ pub(crate) fn run(args: Recorder) -> Result<(), Exit> {
         .context("cannot write the journal")
         .map_err(Exit::disk)?;
 
-    let runtime =
+    let sockets =
         place::runtime_dir().context("cannot make a directory for sockets").map_err(Exit::disk)?;
     // While there is no other thread: what follows meets a hostile page.
-    match confine(&[&dir, runtime.path()], spec.browser.program.as_deref()) {
+    match confine(&[&dir, sockets.path()], &spec.browser) {
         held @ (Confinement::Full | Confinement::Partial) => {
             tracing::info!("the recorder is {held}")
         }
@@ -54,7 +54,8 @@ pub(crate) fn run(args: Recorder) -> Result<(), Exit> {
         tokio::spawn(control::serve(listener, control.clone(), newest));
         tokio::spawn(obey_sigterm(control));
         let output = Output::InDirectory { dir, room_id: spec.room_id.clone() };
-        let outcome = record(Order { spec, output, journal, runtime, controls, stats }).await;
+        let outcome =
+            record(Order { spec, output, journal, runtime: sockets, controls, stats }).await;
         outcome.end.map(|_| ()).map_err(Exit::from)
     })
 }

@@ -20,6 +20,7 @@ use landlock::{
 };
 
 use crate::browser::find_program;
+use crate::job::BrowserOptions;
 
 /// Newest rules that are asked for; an older kernel enforces those it knows.
 const RULES: ABI = ABI::V6;
@@ -90,16 +91,17 @@ impl fmt::Display for Confinement {
 }
 
 /// Confines the calling thread and whatever it starts from now on to writing
-/// `own` directories and running `program`, or the Chromium that is found.
+/// `own` directories and to running the Chromium that `browser` names, or the one
+/// that is found.
 ///
 /// To be called before any other thread is started: each thread has rules of its own.
-pub fn confine(own: &[&Path], program: Option<&Path>) -> Confinement {
-    let program = match find_program(program).map(|path| path.canonicalize()) {
+pub fn confine(own: &[&Path], browser: &BrowserOptions) -> Confinement {
+    let program = match find_program(browser.program.as_deref()).map(|path| path.canonicalize()) {
         Ok(Ok(program)) => program,
         // Starting it will say what is wrong.
         _ => return Confinement::None("there is no Chromium to allow".into()),
     };
-    let rules = Rules::new(own, &program);
+    let rules = Rules::new(own, &program, &browser.ca_files);
     match rules.enforce(false) {
         // Not root enough: the other way costs programs their set-user-id bit,
         // and with it the sandbox of a Chromium that may make no namespaces.
@@ -132,7 +134,7 @@ struct Rules {
 }
 
 impl Rules {
-    fn new(own: &[&Path], program: &Path) -> Self {
+    fn new(own: &[&Path], program: &Path, ca_files: &[PathBuf]) -> Self {
         let paths = |list: &[&str]| list.iter().map(PathBuf::from).collect::<Vec<_>>();
         let home = program.parent().unwrap_or(Path::new("/")).to_path_buf();
         let mut run = paths(LOADERS);
@@ -143,6 +145,11 @@ impl Rules {
         }
         let mut read = paths(SYSTEM);
         read.push(home);
+        if !ca_files.is_empty() {
+            read.extend_from_slice(ca_files);
+            // certutil makes a data base of them.
+            run.push("/usr/bin".into());
+        }
         let etc = std::fs::read_dir("/etc").into_iter().flatten().flatten();
         read.extend(
             etc.filter(|entry| !SECRETS.iter().any(|name| entry.file_name() == **name))
@@ -196,8 +203,10 @@ mod tests {
         let secret = other.path().join("secret");
         std::fs::write(&secret, "s").unwrap();
         let (mine, theirs) = (own.path().to_path_buf(), other.path().to_path_buf());
+        let program = Some("/bin/true".into());
+        let browser = BrowserOptions { program, ..BrowserOptions::default() };
         let confined = std::thread::spawn(move || {
-            let confinement = confine(&[&mine], Some(Path::new("/bin/true")));
+            let confinement = confine(&[&mine], &browser);
             if let Confinement::None(why) = confinement {
                 return Err(why);
             }

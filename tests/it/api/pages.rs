@@ -21,6 +21,7 @@ async fn browser() -> (Browser, tempfile::TempDir) {
             extra_flags: vec!["--disable-features=LocalNetworkAccessChecks".into()],
             ..BrowserOptions::default()
         },
+        page: roomreel::job::PageOptions::default(),
         surface: Surface::Headless { width: 800, height: 600 },
         runtime_dir: dir.path().join("runtime"),
         capture_files: None,
