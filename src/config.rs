@@ -6,8 +6,10 @@
 //! `config.example.toml` lists every setting, and a test holds it to this file.
 
 mod auth;
+mod automation;
 mod duration;
 mod environment;
+mod hooks;
 mod meeting;
 mod net;
 mod page;
@@ -28,7 +30,9 @@ use url::Url;
 pub(crate) use environment::is_setting;
 
 pub use auth::{AppKey, Auth, SHORTEST_SECRET};
+pub use automation::Automation;
 pub use duration::parse as parse_duration;
+pub use hooks::{Hooks, Sender};
 pub use meeting::Meeting;
 pub use net::{Net, parse_network};
 pub use page::{Account, Page, Site, parse_page_options};
@@ -64,6 +68,10 @@ pub struct Config {
     pub net: Net,
     /// Who is told of what happens.
     pub webhooks: Webhooks,
+    /// Who may tell what happens in rooms.
+    pub hooks: Hooks,
+    /// What starts and stops recordings by itself.
+    pub automation: Automation,
     /// The program started as `PROGRAM recorder --dir DIR`; this very binary
     /// when absent. No setting of the file: it exists to be replaced in tests.
     #[serde(skip)]
@@ -340,6 +348,8 @@ impl Config {
         let browser = self.browser.options().check().map_err(|e| (e.field, e.problem));
         let sections = self.auth.check().and(browser).and(self.page.check());
         let sections = sections.and(self.meeting.check(self.auth.peer_key().is_some()));
+        let sections = sections.and(self.hooks.check());
+        let sections = sections.and(self.automation.check(self.meeting.has_template()));
         sections.map_err(|(setting, problem)| ConfigError::Value { setting, problem })?;
         self.webhooks.check()
     }

@@ -10,6 +10,7 @@
 //! Logging: one line for each request, without its query; a failure's cause is
 //! on that line and nowhere else.
 
+mod active_rooms;
 mod assets;
 mod auth;
 mod body;
@@ -19,6 +20,7 @@ mod files;
 mod guard;
 mod headers;
 mod health;
+mod hooks;
 mod log;
 mod openapi;
 mod query;
@@ -34,19 +36,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use chrono::TimeDelta;
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use self::guard::Guard;
+use crate::automation::{self, Automaton, Bots};
 use crate::config::{self, Config, ConfigError};
 use crate::net;
 use crate::node::Node;
 use crate::storage::Local;
-use crate::store::{OpenError, SqliteStore, Store, Unavailable};
+use crate::store::{OpenError, Recording, Rooms, SqliteStore, Store, Unavailable};
 use crate::token::Keys;
-use crate::webhook::{Deliverer, SetupError};
+use crate::webhook::{Deliverer, Senders, SetupError};
 
 /// The database's name in the data directory.
 const DATABASE: &str = "roomreel.db";
@@ -125,6 +129,7 @@ pub struct Server {
     closing: CancellationToken,
     routes: Router,
     deliverer: Deliverer,
+    automaton: Automaton,
 }
 
 /// What handlers share.
@@ -132,6 +137,12 @@ pub struct Server {
 struct App {
     node: Node,
     store: Arc<dyn Store>,
+    /// What rooms told.
+    rooms: Arc<dyn Rooms>,
+    /// Who may tell.
+    senders: Arc<Senders>,
+    /// Rung when a room told something.
+    hooked: Arc<Notify>,
     storage: Arc<Local>,
     /// Where a request's meeting may be.
     addresses: net::Guard,
@@ -148,6 +159,12 @@ struct Settings {
     recording: config::Recording,
     auth: config::Auth,
     meeting: config::Meeting,
+    /// Shown as the contract's customer.
+    customer_id: String,
+    /// Who in a room is no participant.
+    bots: Bots,
+    /// When a session that nobody closed counts as over.
+    longest_session: TimeDelta,
 }
 
 impl Server {
@@ -163,7 +180,8 @@ impl Server {
         let public_url = public_url(config, address)?;
         let storage = Arc::new(Local::open(&config.data.dir, public_url).map_err(unusable)?);
         let database = SqliteStore::open(&config.data.dir.join(DATABASE)).await?;
-        let store: Arc<dyn Store> = Arc::new(database);
+        let store: Arc<dyn Store> = Arc::new(database.clone());
+        let rooms: Arc<dyn Rooms> = Arc::new(database);
         let told = Arc::new(Notify::new());
         let deliverer =
             Deliverer::new(config, Arc::clone(&store), Arc::clone(&storage), Arc::clone(&told))?;
@@ -177,10 +195,25 @@ impl Server {
                 .map_err(unusable)?;
         node.recover().await?;
 
+        let hooked = Arc::new(Notify::new());
+        let automaton = Automaton::new(
+            config,
+            node.clone(),
+            Arc::clone(&store),
+            Arc::clone(&rooms),
+            Arc::clone(&hooked),
+        );
+        let senders = Senders::new(&config.hooks.senders).map_err(|bad| ConfigError::Value {
+            setting: "hooks.senders",
+            problem: format!("a secret {bad}"),
+        })?;
         let closing = CancellationToken::new();
         let app = App {
             node: node.clone(),
             store,
+            rooms,
+            senders: Arc::new(senders),
+            hooked,
             storage,
             addresses: net::Guard::new(config.net.allow.iter().copied())
                 .with_sockets(config.net.sockets.iter().copied()),
@@ -190,13 +223,16 @@ impl Server {
                 recording: config.recording.clone(),
                 auth: config.auth.clone(),
                 meeting: config.meeting.clone(),
+                customer_id: config.webhooks.account_id.clone(),
+                bots: Bots::new(config),
+                longest_session: automation::longest(config),
             }),
             closing: closing.clone(),
         };
         let keys = Keys::new(config.auth.keys.clone());
         let guard = Guard::new(address, &config.server, !keys.is_empty());
         let routes = routes::router(app, guard, keys);
-        Ok(Self { listener, address, node, closing, routes, deliverer })
+        Ok(Self { listener, address, node, closing, routes, deliverer, automaton })
     }
 
     /// Where it listens; the port is the real one if 0 was asked for.
@@ -214,6 +250,8 @@ impl Server {
         });
         let close = CancellationToken::new();
         let _closed = close.clone().drop_guard();
+        // Rules start nothing once the service shuts down.
+        tokio::spawn(self.automaton.run(self.closing.clone()));
         let deliveries = tokio::spawn(self.deliverer.run(close.clone()));
         let server = axum::serve(self.listener, self.routes)
             .with_graceful_shutdown(close.clone().cancelled_owned());
@@ -229,6 +267,29 @@ impl Server {
         // A client that holds its connection open must not hold up the exit.
         let (served, _) = tokio::join!(tokio::time::timeout(LINGER, server), deliveries);
         served.unwrap_or(Ok(())).map_err(ServeError::Http)
+    }
+}
+
+impl App {
+    /// The recording, with the session that its room is in if that was told.
+    async fn in_session(&self, recording: Recording) -> Recording {
+        let longest = self.settings.longest_session;
+        match automation::adopt(&*self.rooms, &recording, longest).await {
+            Ok(adopted) => adopted,
+            // It is being recorded all the same, and the next event tries again.
+            Err(error) => {
+                tracing::warn!(id = %recording.id, %error, "a recording does not know its session");
+                recording
+            }
+        }
+    }
+
+    /// Who stops a recording by hand does not want rules to start another.
+    async fn keep_hands_off(&self, recording: &Recording) {
+        let kept = self.rooms.keep_hands_off(&recording.room_id, &recording.session_id).await;
+        if let Err(error) = kept {
+            tracing::warn!(id = %recording.id, %error, "rules may start this session again");
+        }
     }
 }
 

@@ -13,10 +13,12 @@
 //! - [`recorder`]: one recording from spec to finished file. Start reading here.
 //! - [`session`]: sessions of rooms and their peers, by the rooms' webhooks. Pure.
 //! - [`node`], [`store`], [`storage`], [`http`], [`config`]: the service around it.
+//! - [`automation`]: recordings that start and stop by what rooms tell.
 //! - [`token`]: who may call, and what the bot joins rooms with.
 //! - [`webhook`], [`net`]: what it tells others, and where a request may lead it.
 //! - [`demo`]: a small WebRTC room to meet in and to record.
 
+pub mod automation;
 pub mod browser;
 pub mod clock;
 pub mod config;

@@ -138,6 +138,8 @@ struct Live {
     /// Nobody enters any more.
     closed: bool,
     orders: HashMap<Id, watch::Sender<Orders>>,
+    /// How many others the pages of the recordings show, where they can tell.
+    others: HashMap<Id, u32>,
 }
 
 /// A recording's place on this node, given back however its task ends.
@@ -150,7 +152,9 @@ struct Seat {
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.node.live().orders.remove(&self.id);
+        let mut live = self.node.live();
+        live.orders.remove(&self.id);
+        live.others.remove(&self.id);
     }
 }
 
@@ -227,6 +231,12 @@ impl Node {
         let holder = self.0.store.holder(room_id).await?.ok_or(StopError::NotActive)?;
         let node = Arc::clone(&self.0);
         whole(async move { node.set_paused(holder.id, paused).await }).await?
+    }
+
+    /// How many others the page of the recording shows; `None` while nothing is
+    /// known of that.
+    pub fn others(&self, id: Id) -> Option<u32> {
+        self.0.live().others.get(&id).copied()
     }
 
     /// Takes nothing on any more, asks every recording to stop and waits for

@@ -23,7 +23,7 @@ use futures::future::BoxFuture;
 
 pub use id::{BadId, Id};
 pub use outbox::{Delivery, DeliveryQuery, DeliveryState, Outbox, OutboxEvent, Outcome, Replayed};
-pub use recording::{Asset, Failure, OwnedAsset, Recording, Step, Terms, WebhookTarget};
+pub use recording::{Asset, Failure, OwnedAsset, Recording, Step, StopAsked, Terms, WebhookTarget};
 pub use rooms::{Attended, Received, Rooms};
 pub use sqlite::{OpenError, SqliteStore};
 

@@ -12,7 +12,7 @@ use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
-use crate::config::AppKey;
+use crate::config::{AppKey, Auth, Meeting};
 
 /// Clocks of callers may be this far off, in seconds.
 const LEEWAY_S: u64 = 30;
@@ -155,6 +155,18 @@ pub fn mint_management(key: &AppKey, life: Duration) -> Option<SecretString> {
 /// the key; good for a day.
 pub fn mint_peer(key: &AppKey, seat: Seat<'_>) -> Option<SecretString> {
     mint(key, "app", Some(seat), PEER_LIFE)
+}
+
+/// The address of a room by the configuration, with a token of the bot's own if
+/// it wants one; `None` without a template, or without a key to sign the token.
+pub fn room_url(room_id: &str, meeting: &Meeting, auth: &Auth) -> Option<SecretString> {
+    let token = if meeting.wants_token() {
+        let seat = Seat { room_id, role: &meeting.role, user_id: &meeting.name };
+        mint_peer(auth.peer_key()?, seat)?
+    } else {
+        SecretString::default()
+    };
+    meeting.url(room_id, token.expose_secret()).map(Into::into)
 }
 
 /// `None` if the claims cannot be encoded, which plain strings and numbers can.

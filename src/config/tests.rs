@@ -56,10 +56,12 @@ fn the_example_shows_an_entry_of_each_list_with_every_setting() {
         lines.map_while(|line| line.strip_prefix("# ")).collect::<Vec<_>>().join("\n")
     };
     let (endpoints, sites) = (shown("webhooks.endpoints"), shown("page.sites"));
-    let config = load(&format!("{endpoints}\n{sites}"), &[]).unwrap();
+    let senders = shown("hooks.senders");
+    let config = load(&format!("{endpoints}\n{sites}\n{senders}"), &[]).unwrap();
     let entries = [
         (endpoints, serde_json::to_value(&config.webhooks.endpoints[0]).unwrap()),
         (sites, serde_json::to_value(&config.page.sites[0]).unwrap()),
+        (senders, serde_json::to_value(&config.hooks.senders[0]).unwrap()),
     ];
     for (shown, settings) in entries {
         for (key, value) in settings.as_object().unwrap() {
@@ -70,6 +72,49 @@ fn the_example_shows_an_entry_of_each_list_with_every_setting() {
             );
         }
     }
+}
+
+#[test]
+fn mistakes_in_senders_are_named() {
+    let cases: [(&str, &[&str]); 7] = [
+        ("name = \"\"\nheaders = { A = \"0123456789abcdef\" }", &["hooks.senders", "name"]),
+        ("name = \"a\"", &["\"a\"", "headers or secrets"]),
+        ("name = \"a\"\nheaders = { X = \"s3cret\" }", &["\"X\"", "16 characters"]),
+        ("name = \"a\"\nheaders = { \"X Y\" = \"s3cret\" }", &["\"X Y\" is no name"]),
+        ("name = \"a\"\nsecrets = [\"whsec_s3cret\"]", &["\"a\": secrets", "openssl"]),
+        ("name = \"a\"\nsecret = \"s3cret\"", &["secret", "unknown field"]),
+        (
+            "name = \"a\"\nheaders = { A = \"0123456789abcdef\" }\n[[hooks.senders]]\n\
+             name = \"a\"\nheaders = { A = \"0123456789abcdef\" }",
+            &["\"a\": is there twice"],
+        ),
+    ];
+    for (toml, needles) in cases {
+        let error = load(&format!("[[hooks.senders]]\n{toml}"), &[]).unwrap_err().to_string();
+        for needle in needles {
+            assert!(error.contains(needle), "{needle:?} is not in {error:?}");
+        }
+        assert!(!error.contains("s3cret"), "{error}");
+    }
+}
+
+#[test]
+fn rules_that_cannot_work_are_named() {
+    let template = "[meeting]\nurl_template = \"https://meet.example/{room_id}\"\n";
+    for (settings, needle) in [
+        ("start_on_open = true", "automation.start_on_open: needs meeting.url_template"),
+        ("start_on_join = true", "automation.start_on_join: needs meeting.url_template"),
+        ("start_within = 0", "automation.start_within"),
+        ("bot_roles = [\"\"]", "automation.bot_roles: each must be a name"),
+        ("bot_names = [\"\"]", "automation.bot_names"),
+        ("join_roles = [\"\"]", "automation.join_roles"),
+    ] {
+        let error = load(&format!("[automation]\n{settings}"), &[]).unwrap_err().to_string();
+        assert!(error.contains(needle), "{error}");
+    }
+    let rules = "[automation]\nstart_on_open = true\nalone_grace = \"10s\"\n";
+    assert!(load(&format!("{template}{rules}"), &[]).unwrap().automation.start_on_open);
+    assert!(load("[hooks]\nsession_max = 0", &[]).unwrap_err().to_string().contains("session_max"));
 }
 
 #[test]

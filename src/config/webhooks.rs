@@ -150,11 +150,16 @@ pub fn parse_endpoint_url(text: &str) -> Result<Url, String> {
     }
 }
 
+/// A token (RFC 9110, section 5.6.2).
+pub(super) fn is_header_name(name: &str) -> bool {
+    let of_token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+    !name.is_empty() && name.bytes().all(of_token)
+}
+
 /// Checks a header that goes along with deliveries, the configuration's or a
 /// request's. The error does not repeat the value.
 pub fn check_header(name: &str, value: &str) -> Result<(), String> {
-    let of_token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
-    if name.is_empty() || !name.bytes().all(of_token) {
+    if !is_header_name(name) {
         return Err("is no name of a header: use letters, digits and \"-\"".into());
     }
     let lower = name.to_ascii_lowercase();

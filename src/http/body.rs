@@ -55,7 +55,7 @@ pub(super) async fn read_or_default<T: DeserializeOwned + Default>(
 }
 
 /// The whole body; `None` if there is nothing in it.
-async fn collect(body: Body) -> Result<Option<Bytes>, ApiError> {
+pub(super) async fn collect(body: Body) -> Result<Option<Bytes>, ApiError> {
     match Limited::new(body, MAX_BODY).collect().await.map(|collected| collected.to_bytes()) {
         Ok(bytes) if bytes.trim_ascii().is_empty() => Ok(None),
         Ok(bytes) => Ok(Some(bytes)),
@@ -64,7 +64,8 @@ async fn collect(body: Body) -> Result<Option<Bytes>, ApiError> {
     }
 }
 
-fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
+/// Reads bytes, an object, as `T`; see [`read`].
+pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
     // Syntax first, so that a body that is no JSON is never judged by its fields.
     let syntax = |e: &serde_json::Error| ApiError::malformed(position(bytes, e));
     serde_json::from_slice::<serde::de::IgnoredAny>(bytes).map_err(|e| syntax(&e))?;

@@ -16,6 +16,8 @@
 //! | wants a part of a file that is not there  | [`no_range`]                        |
 //! | has conditions that the file does not meet| [`unmet`]                           |
 //! | shows no token, or a bad one              | [`unauthorized`]                    |
+//! | tells of a room and is not known, or when nobody may | [`unknown_sender`], [`no_hooks`] |
+//! | asks for a room or a peer that is not there | [`no_active_room`], [`no_peer`]   |
 //! | calls a path or a method that we lack     | [`no_such_route`], [`wrong_method`] |
 //! | wants more than this node takes           | [`busy`]                            |
 //! | comes while we shut down                  | [`closing`]                         |
@@ -37,6 +39,10 @@
 //! [`no_range`]: ApiError::no_range
 //! [`unmet`]: ApiError::unmet
 //! [`unauthorized`]: ApiError::unauthorized
+//! [`unknown_sender`]: ApiError::unknown_sender
+//! [`no_hooks`]: ApiError::no_hooks
+//! [`no_active_room`]: ApiError::no_active_room
+//! [`no_peer`]: ApiError::no_peer
 //! [`not_ready`]: ApiError::not_ready
 //! [`no_such_route`]: ApiError::no_such_route
 //! [`wrong_method`]: ApiError::wrong_method
@@ -180,6 +186,29 @@ impl ApiError {
         Self::new(StatusCode::UNAUTHORIZED, "Token validation error")
             .detail(why)
             .header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
+    }
+
+    /// The post shows nothing that a sender alone knows.
+    pub(super) fn unknown_sender() -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "webhook validation error").detail(
+            "neither the secret headers nor the signature of a sender in [hooks] are there and right",
+        )
+    }
+
+    /// Nobody may tell of rooms.
+    pub(super) fn no_hooks() -> Self {
+        Self::new(StatusCode::FORBIDDEN, "webhooks are not configured")
+            .detail("hooks.senders: name who may post here, and by what secret it is known")
+    }
+
+    /// Nothing goes on in the room, as far as is known.
+    pub(super) fn no_active_room() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "room is not active")
+    }
+
+    /// Nobody in the room has this id.
+    pub(super) fn no_peer() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "peer not found")
     }
 
     /// Recordings cannot be taken on now; `cause` is logged and not shown.

@@ -95,6 +95,13 @@ pub(super) fn choice<'a, T: Deserialize<'a>>(
     found
 }
 
+/// True for one path segment that is safe in a file name, too. Two names of
+/// directories are no room's: its files are put under its name.
+pub(super) fn is_room_id(id: &str) -> bool {
+    let allowed = |c: u8| c.is_ascii_alphanumeric() || b"._-".contains(&c);
+    (1..=128).contains(&id.len()) && id.bytes().all(allowed) && !matches!(id, "." | "..")
+}
+
 /// One path segment that names a room: safe in a file name, too.
 pub(super) struct RoomId(pub(super) String);
 
@@ -102,21 +109,31 @@ impl<S: Send + Sync> FromRequestParts<S> for RoomId {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        let allowed = |c: u8| c.is_ascii_alphanumeric() || b"._-".contains(&c);
-        match Path::<String>::from_request_parts(parts, state).await {
-            // Two names of directories are no room's: its files are put under its name.
-            Ok(Path(id))
-                if (1..=128).contains(&id.len())
-                    && id.bytes().all(allowed)
-                    && !matches!(&*id, "." | "..") =>
-            {
-                Ok(Self(id))
-            }
+        match segments(parts, state).await.into_iter().next() {
+            Some(id) if is_room_id(&id) => Ok(Self(id)),
             _ => Err(ApiError::invalid(vec![
                 "room_id: must be 1 to 128 letters, digits, dots, underscores or hyphens".into(),
             ])),
         }
     }
+}
+
+/// Who in the room: the segment after the room's. Whatever it is, it is nobody's
+/// or somebody's.
+pub(super) struct PeerId(pub(super) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for PeerId {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        segments(parts, state).await.into_iter().nth(1).map(Self).ok_or_else(ApiError::no_peer)
+    }
+}
+
+/// What stands in the route's places, decoded; nothing if one is no text.
+async fn segments<S: Send + Sync>(parts: &mut Parts, state: &S) -> Vec<String> {
+    let places = Path::<Vec<(String, String)>>::from_request_parts(parts, state).await;
+    places.map(|Path(all)| all.into_iter().map(|(_, value)| value).collect()).unwrap_or_default()
 }
 
 /// A recording's id. What is no id is the id of nothing.

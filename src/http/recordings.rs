@@ -29,6 +29,9 @@ pub(super) async fn stop_room(
     RoomId(room_id): RoomId,
 ) -> Result<Response, ApiError> {
     let stopped = app.node.stop_room(&room_id).await?;
+    for recording in &stopped {
+        app.keep_hands_off(recording).await;
+    }
     let shown = stopped.iter().map(|recording| app.view().acted_on(recording)).collect();
     Ok(body::answer(StatusCode::OK, &Page::of_recordings(stopped.len(), shown)))
 }
@@ -89,6 +92,7 @@ pub(super) async fn stop(
     RecordingId(id): RecordingId,
 ) -> Result<Response, ApiError> {
     let recording = app.node.stop(id).await?;
+    app.keep_hands_off(&recording).await;
     Ok(body::answer(StatusCode::OK, &app.view().acted_on(&recording)))
 }
 

@@ -41,6 +41,23 @@ refusals! {
         ApiError::invalid(vec!["event_id: must be a UUID".into()]),
         ApiError::malformed(17),
     ];
+    BadHook: "The event cannot be used; `details` name the fields at fault" => [
+        ApiError::invalid(vec!["data.room_id: is required".into()]),
+        ApiError::malformed(17),
+        ApiError::empty_body(),
+    ];
+    HookRefused: "The post shows nothing that a configured sender alone knows" => [
+        ApiError::unknown_sender(),
+    ];
+    NoHooks: "No sender is configured" => [
+        ApiError::no_hooks(),
+        ApiError::refused("Host: \"other\" is no name of this service".into()),
+    ];
+    NoActiveRoom: "The room is not active" => [ApiError::no_active_room()];
+    NoPeer: "The room is not active, or the peer is not in it" => [
+        ApiError::no_peer(),
+        ApiError::no_active_room(),
+    ];
     Held: "The room is being recorded" => [ApiError::already_started()];
     NoRecording: "There is no such recording, or none to act on" => [ApiError::not_found()];
     NoAsset: "There is no such asset" => [ApiError::no_asset()];

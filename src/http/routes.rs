@@ -11,7 +11,8 @@ use utoipa_swagger_ui::{Config as SwaggerConfig, SwaggerUi};
 use super::error::ApiError;
 use super::guard::{self, Guard};
 use super::{
-    App, assets, auth, deliveries, files, headers, health, log, openapi, recordings, start,
+    App, active_rooms, assets, auth, deliveries, files, headers, health, hooks, log, openapi,
+    recordings, start,
 };
 use crate::token::Keys;
 
@@ -29,6 +30,10 @@ fn list() -> OpenApiRouter<App> {
         .routes(routes!(assets::get))
         .routes(routes!(assets::presign))
         .routes(routes!(files::download))
+        .routes(routes!(hooks::room))
+        .routes(routes!(active_rooms::get))
+        .routes(routes!(active_rooms::peers))
+        .routes(routes!(active_rooms::peer))
         .routes(routes!(deliveries::list))
         .routes(routes!(deliveries::replay))
         .routes(routes!(health::live))

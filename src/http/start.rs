@@ -8,7 +8,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::Response;
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use url::Url;
 use utoipa::ToSchema;
@@ -24,7 +24,7 @@ use crate::job::{BadSpec, BasicAuth, JoinRule, PageOptions, RecordingSpec, Resol
 use crate::net;
 use crate::node::Wanted;
 use crate::store::WebhookTarget;
-use crate::token::{self, Seat};
+use crate::token;
 
 /// How long a caller may let a recording run, in seconds: up to a day.
 const MAX_DURATION: std::ops::RangeInclusive<f64> = 1.0..=86_400.0;
@@ -169,6 +169,7 @@ pub(super) async fn start(
         Err(refused) => return Err(ApiError::invalid(vec![format!("meeting_url: {refused}")])),
     }
     let recording = app.node.start(wanted).await?;
+    let recording = app.in_session(recording).await;
     Ok(body::answer(StatusCode::OK, &app.view().acted_on(&recording)))
 }
 
@@ -177,13 +178,14 @@ impl Start {
     fn check(self, room_id: String, settings: &Settings) -> Result<Wanted, ApiError> {
         let mut wrong = Vec::new();
         let mut warnings = Vec::new();
-        let text = self.meeting_url.or_else(|| from_template(&room_id, settings));
-        let text = text.unwrap_or_default();
-        let page = if text.is_empty() {
+        let own = self.meeting_url.map(SecretString::from);
+        let url = own.or_else(|| token::room_url(&room_id, &settings.meeting, &settings.auth));
+        let url = url.unwrap_or_default();
+        let page = if url.expose_secret().is_empty() {
             wrong.push("meeting_url: is required: give a full http or https address".to_owned());
             None
         } else {
-            good(RecordingSpec::parse_meeting_url(&text), &mut wrong)
+            good(RecordingSpec::parse_meeting_url(url.expose_secret()), &mut wrong)
         };
         let resolution = self
             .resolution
@@ -214,7 +216,7 @@ impl Start {
         match page {
             Some(page) if wrong.is_empty() => Ok(Wanted {
                 room_id,
-                meeting_url: text.into(),
+                meeting_url: url,
                 page,
                 resolution,
                 fps: self.fps,
@@ -267,18 +269,6 @@ impl WebhookWish {
         let headers = headers.into_iter().map(|(name, value)| (name, value.into())).collect();
         (wrong.len() == before).then(|| WebhookTarget { url: self.url.into(), headers })
     }
-}
-
-/// The room's address by the configuration, with a token of its own if it wants one.
-fn from_template(room_id: &str, settings: &Settings) -> Option<String> {
-    let meeting = &settings.meeting;
-    let token = if meeting.wants_token() {
-        let seat = Seat { room_id, role: &meeting.role, user_id: &meeting.name };
-        token::mint_peer(settings.auth.peer_key()?, seat)?
-    } else {
-        String::new().into()
-    };
-    meeting.url(room_id, token.expose_secret())
 }
 
 fn good<T>(checked: Result<T, BadSpec>, wrong: &mut Vec<String>) -> Option<T> {

@@ -1,5 +1,6 @@
 //! What is shown, in the contract's shapes; the only place that knows them.
 
+mod active_room;
 mod asset;
 mod delivery;
 mod recording;
@@ -8,6 +9,7 @@ mod time;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+pub(super) use active_room::{ActiveRoom, ActiveRoomView, PeerWithTracksView, PeersView};
 pub(super) use asset::{AssetStatus, OwnedAssetView, PresignedView};
 pub(super) use delivery::{DeliveryStatus, DeliveryView, HistoryView, Pagination, ReplayView};
 pub(super) use recording::{RecordingView, Status};

@@ -47,7 +47,8 @@ impl Inner {
     fn take_up(self: &Arc<Self>, recording: &Recording) {
         let Recording { id, state, paused, .. } = *recording;
         tracing::info!(%id, room_id = %recording.room_id, ?state, "taking up a recording");
-        let stop = (state == State::Stopping).then(|| recording.stop_asked.unwrap_or(CLIENT));
+        let stop = (state == State::Stopping)
+            .then(|| recording.stop_asked.map_or(CLIENT, |asked| asked.reason));
         let orders = Orders { stop, paused };
         let slot = Arc::clone(&self.slots).try_acquire_owned().ok();
         // Nobody has closed the node before it was open.

@@ -155,10 +155,22 @@ impl Supervisor {
         };
         for event in events {
             self.log(&event);
+            if let Event::Peers { count } = event {
+                self.shows(count);
+            }
             if let Some(step) = told.take(&event) {
                 self.settle(step).await;
             }
         }
+    }
+
+    /// The page shows so many others now.
+    fn shows(&self, count: Option<u32>) {
+        let mut live = self.node.live();
+        match count {
+            Some(count) => live.others.insert(self.id, count),
+            None => live.others.remove(&self.id),
+        };
     }
 
     fn log(&self, event: &Event) {

@@ -51,8 +51,8 @@ pub struct Recording {
     pub page: PageOptions,
     /// What the caller should know although nothing failed.
     pub warnings: Vec<String>,
-    /// Why it is to stop, once that was asked for.
-    pub stop_asked: Option<StopReason>,
+    /// The first stop that was asked for.
+    pub stop_asked: Option<StopAsked>,
     /// Why it ended, once it did without failing.
     pub stop_reason: Option<StopReason>,
     /// Why it failed.
@@ -84,6 +84,15 @@ pub struct WebhookTarget {
     pub url: SecretString,
     /// Headers to send along, which usually hold a secret.
     pub headers: BTreeMap<String, SecretString>,
+}
+
+/// That a recording is to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StopAsked {
+    /// Why.
+    pub reason: StopReason,
+    /// Since when.
+    pub at: DateTime<Utc>,
 }
 
 /// Why a recording failed.
@@ -252,7 +261,7 @@ impl Recording {
         Ok(match step {
             Step::Run { started_at } => vec![self.start(started_at)],
             Step::Stop { reason } => {
-                self.stop_asked = Some(reason);
+                self.stop_asked = Some(StopAsked { reason, at: now });
                 Vec::new()
             }
             Step::Pause | Step::Resume => Vec::new(),

@@ -78,7 +78,8 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
         ],
     ),
     ("storage", &["http", "node", "recorder", "browser", "store", "webhook", "config"]),
-    ("webhook", &["http", "node", "recorder", "browser"]),
+    ("webhook", &["http", "node", "recorder", "browser", "automation"]),
+    ("automation", &["http", "recorder", "browser", "storage", "webhook"]),
     ("net", &["http", "node", "recorder", "browser", "store", "webhook", "config"]),
 ];
 

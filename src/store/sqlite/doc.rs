@@ -13,7 +13,8 @@ use super::unavailable;
 use crate::job::{PageOptions, Resolution, State, StopReason};
 use crate::session::SessionId;
 use crate::store::{
-    Asset, DeliveryState, Failure, Id, OwnedAsset, Recording, Terms, Unavailable, WebhookTarget,
+    Asset, DeliveryState, Failure, Id, OwnedAsset, Recording, StopAsked, Terms, Unavailable,
+    WebhookTarget,
 };
 
 /// What nobody asks for by value, as JSON. It is read by every later version: a
@@ -32,7 +33,7 @@ struct Doc {
     warnings: Vec<String>,
     stop_reason: Option<StopReason>,
     #[serde(default)]
-    stop_asked: Option<StopReason>,
+    stop_asked: Option<StopAsked>,
     /// Before there were others, all were.
     #[serde(default = "yes")]
     session_is_made_up: bool,
