@@ -26,7 +26,7 @@ use crate::job::{RecordingSpec, State, StopReason};
 use crate::net;
 use crate::node::{Node, StartError, StopError, Wanted};
 use crate::session::RoomEvent;
-use crate::store::{Attended, Query, Received, Recording, Rooms, Store, Unavailable};
+use crate::store::{Query, Received, Recording, Rooms, Store, Unavailable};
 use crate::token;
 
 /// Events looked at in one go.
@@ -178,7 +178,7 @@ impl Automaton {
                 Ok(None)
             }
             Verdict::Wait(time) => Ok(Some(time)),
-            Verdict::Start => self.start(event, newest).await,
+            Verdict::Start => self.start(event).await,
             Verdict::Stop(reason) => match holder {
                 Some(recording) => self.stop(event, &recording, reason).await,
                 None => Ok(None),
@@ -186,13 +186,9 @@ impl Automaton {
         }
     }
 
-    async fn start(
-        &mut self,
-        event: &RoomEvent,
-        newest: Option<Attended>,
-    ) -> Result<Option<Duration>, Unavailable> {
+    async fn start(&mut self, event: &RoomEvent) -> Result<Option<Duration>, Unavailable> {
         let room_id = &event.room_id;
-        let wanted = match self.wanted(room_id).await {
+        let wanted = match self.wanted(event).await {
             Ok(wanted) => wanted,
             Err(why) => {
                 tracing::error!(%room_id, why, "a rule cannot start a recording");
@@ -202,9 +198,6 @@ impl Automaton {
         let rule = event.happening.name();
         let wait = match self.node.start(wanted).await {
             Ok(recording) => {
-                if let Some(attended) = newest {
-                    self.rooms.adopt_session(recording.id, &attended.session.id).await?;
-                }
                 tracing::info!(id = %recording.id, %room_id, session_id = %event.session_id, rule,
                     "a rule started a recording");
                 return Ok(None);
@@ -252,8 +245,8 @@ impl Automaton {
     }
 
     /// A recording as the configuration has it; the error is for the log.
-    async fn wanted(&self, room_id: &str) -> Result<Wanted, String> {
-        let url = token::room_url(room_id, &self.meeting, &self.auth)
+    async fn wanted(&self, event: &RoomEvent) -> Result<Wanted, String> {
+        let url = token::room_url(&event.room_id, &self.meeting, &self.auth)
             .ok_or("there is no meeting.url_template, or no key to sign its token with")?;
         let page =
             RecordingSpec::parse_meeting_url(url.expose_secret()).map_err(|bad| bad.to_string())?;
@@ -262,7 +255,8 @@ impl Automaton {
             Err(refused) => return Err(format!("meeting.url_template: {refused}")),
         }
         Ok(Wanted {
-            room_id: room_id.to_owned(),
+            room_id: event.room_id.clone(),
+            session: Some(event.session_id.clone()),
             meeting_url: url,
             page,
             resolution: None,
@@ -290,23 +284,6 @@ impl Automaton {
         }
         self.forgot = Some(Instant::now());
         Ok(())
-    }
-}
-
-/// Gives a recording that was just accepted the session that its room is in, if
-/// one was told. The other half is the automaton's, when a session is told later.
-pub async fn adopt(
-    rooms: &dyn Rooms,
-    recording: &Recording,
-    longest: TimeDelta,
-) -> Result<Recording, Unavailable> {
-    let newest = rooms.newest_session(&recording.room_id).await?;
-    match newest.filter(|newest| newest.session.is_active(Utc::now(), longest)) {
-        Some(newest) => {
-            let adopted = rooms.adopt_session(recording.id, &newest.session.id).await?;
-            Ok(adopted.unwrap_or_else(|| recording.clone()))
-        }
-        None => Ok(recording.clone()),
     }
 }
 

@@ -36,7 +36,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use chrono::TimeDelta;
+use chrono::{TimeDelta, Utc};
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -47,6 +47,7 @@ use crate::automation::{self, Automaton, Bots};
 use crate::config::{self, Config, ConfigError};
 use crate::net;
 use crate::node::Node;
+use crate::session::SessionId;
 use crate::storage::Local;
 use crate::store::{OpenError, Recording, Rooms, SqliteStore, Store, Unavailable};
 use crate::token::Keys;
@@ -271,11 +272,29 @@ impl Server {
 }
 
 impl App {
-    /// The recording, with the session that its room is in if that was told.
-    async fn in_session(&self, recording: Recording) -> Recording {
+    /// The session that the room is in, if that was told.
+    async fn session_of(&self, room_id: &str) -> Result<Option<SessionId>, Unavailable> {
+        let newest = self.rooms.newest_session(room_id).await?.map(|newest| newest.session);
         let longest = self.settings.longest_session;
-        match automation::adopt(&*self.rooms, &recording, longest).await {
-            Ok(adopted) => adopted,
+        Ok(newest
+            .filter(|session| session.is_active(Utc::now(), longest))
+            .map(|session| session.id))
+    }
+
+    /// A recording that was just accepted, with its session if that was told meanwhile.
+    async fn in_session(&self, recording: Recording) -> Recording {
+        if !recording.session_is_made_up {
+            return recording;
+        }
+        let adopted = async {
+            let session = self.session_of(&recording.room_id).await?;
+            match session {
+                Some(session) => self.rooms.adopt_session(recording.id, &session).await,
+                None => Ok(None),
+            }
+        };
+        match adopted.await {
+            Ok(adopted) => adopted.unwrap_or(recording),
             // It is being recorded all the same, and the next event tries again.
             Err(error) => {
                 tracing::warn!(id = %recording.id, %error, "a recording does not know its session");

@@ -35,6 +35,7 @@ use crate::job::{
     Video,
 };
 use crate::recorder::place::Lock;
+use crate::session::SessionId;
 use crate::storage::Local;
 use crate::store::{
     AdvanceError, Id, InsertError, Recording, Step, Store, Terms, Unavailable, WebhookTarget,
@@ -44,6 +45,8 @@ use crate::store::{
 pub struct Wanted {
     /// The room in the caller's system.
     pub room_id: String,
+    /// The session that the room is in, where that is known.
+    pub session: Option<SessionId>,
     /// The meeting URL as the caller wrote it, to be shown again.
     pub meeting_url: SecretString,
     /// The same, parsed.
@@ -294,6 +297,10 @@ impl Inner {
         let terms = self.terms(&wanted);
         let mut recording =
             Recording::new(wanted.room_id.clone(), wanted.meeting_url.clone(), terms, Utc::now());
+        if let Some(session) = wanted.session.clone() {
+            recording.session_id = session;
+            recording.session_is_made_up = false;
+        }
         recording.webhook = wanted.webhook.clone();
         recording.page = wanted.page_options.clone();
         recording.warnings = wanted.warnings.clone();

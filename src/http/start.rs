@@ -161,13 +161,14 @@ pub(super) async fn start(
     } else {
         body::read::<Start>(body).await?
     };
-    let wanted = wish.check(room_id, &app.settings)?;
+    let mut wanted = wish.check(room_id, &app.settings)?;
     match app.addresses.check_url(&wanted.page).await {
         // A name that has no address now may have one when the browser asks; if
         // not, the recording fails and says so.
         Ok(()) | Err(net::Refused::Unresolved { .. }) => {}
         Err(refused) => return Err(ApiError::invalid(vec![format!("meeting_url: {refused}")])),
     }
+    wanted.session = app.session_of(&wanted.room_id).await?;
     let recording = app.node.start(wanted).await?;
     let recording = app.in_session(recording).await;
     Ok(body::answer(StatusCode::OK, &app.view().acted_on(&recording)))
@@ -216,6 +217,7 @@ impl Start {
         match page {
             Some(page) if wrong.is_empty() => Ok(Wanted {
                 room_id,
+                session: None,
                 meeting_url: url,
                 page,
                 resolution,

@@ -98,6 +98,7 @@ async fn impatient(script: &str) -> Bench {
 fn wanted(room: &str) -> Wanted {
     Wanted {
         room_id: room.into(),
+        session: None,
         meeting_url: URL.into(),
         page: URL.parse().unwrap(),
         resolution: None,

@@ -6,6 +6,7 @@ mod fuzz;
 mod pages;
 mod recordings;
 mod restarts;
+mod rooms;
 mod service;
 mod tokens;
 mod webhooks;
