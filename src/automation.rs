@@ -69,12 +69,13 @@ struct Waiting {
 }
 
 impl Automaton {
-    /// Goes by the rules of `config`. Whoever takes an event in rings the `bell`.
+    /// Goes by the rules of `config`; rooms may be where `addresses` allow. Whoever takes an event in rings the `bell`.
     pub fn new(
         config: &Config,
         node: Node,
         store: Arc<dyn Store>,
         rooms: Arc<dyn Rooms>,
+        addresses: net::Guard,
         bell: Arc<Notify>,
     ) -> Self {
         Self {
@@ -84,7 +85,7 @@ impl Automaton {
             rules: Rules::new(config),
             meeting: config.meeting.clone(),
             auth: config.auth.clone(),
-            addresses: net::Guard::new(config.net.allow.iter().copied()),
+            addresses,
             bell,
             waiting: HashMap::new(),
             forgot: None,

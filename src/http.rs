@@ -197,11 +197,14 @@ impl Server {
         node.recover().await?;
 
         let hooked = Arc::new(Notify::new());
+        let addresses = net::Guard::new(config.net.allow.iter().copied())
+            .with_sockets(config.net.sockets.iter().copied());
         let automaton = Automaton::new(
             config,
             node.clone(),
             Arc::clone(&store),
             Arc::clone(&rooms),
+            addresses.clone(),
             Arc::clone(&hooked),
         );
         let senders = Senders::new(&config.hooks.senders).map_err(|bad| ConfigError::Value {
@@ -216,8 +219,7 @@ impl Server {
             senders: Arc::new(senders),
             hooked,
             storage,
-            addresses: net::Guard::new(config.net.allow.iter().copied())
-                .with_sockets(config.net.sockets.iter().copied()),
+            addresses,
             told,
             settings: Arc::new(Settings {
                 data_dir: config.data.dir.clone(),

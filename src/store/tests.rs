@@ -6,6 +6,7 @@
 
 mod outbox;
 mod recordings;
+mod rooms;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -17,7 +18,12 @@ use super::*;
 use crate::job::{FailureKind, JoinRule, Resolution, StopReason};
 
 /// Opens the store of a directory, a new one or what an earlier one left there.
-type Open = fn(&Path) -> BoxFuture<'_, Arc<dyn Store>>;
+type Open = fn(&Path) -> BoxFuture<'_, Arc<dyn Whole>>;
+
+/// All that a store promises.
+trait Whole: Store + Rooms {}
+
+impl<T: Store + Rooms> Whole for T {}
 
 /// Makes a module with every promise as a test of this kind of store.
 macro_rules! promises {
@@ -35,6 +41,13 @@ macro_rules! promises {
                 nobody_waits_for_another, a_delivery_remembers_its_newest_attempt,
                 a_replay_tells_the_same_again, history_is_found_by_what_it_is,
                 what_is_settled_is_forgotten_in_time, an_outbox_is_found_again;
+            rooms: a_session_is_what_its_events_add_up_to,
+                an_older_session_never_takes_the_place_of_a_newer_one,
+                events_wait_in_their_order_until_they_are_settled,
+                many_deliveries_of_one_event_are_taken_in_once,
+                a_recording_takes_the_session_that_it_is_of_once,
+                hands_stay_off_a_session_whatever_comes,
+                what_is_old_is_forgotten_and_what_is_unsettled_is_not;
         );
     };
     ($kind:ident, $open:expr, $($part:ident: $($promise:ident),+;)+) => {
@@ -51,10 +64,10 @@ macro_rules! promises {
 
 promises!(sqlite, super::sqlite);
 
-fn sqlite(dir: &Path) -> BoxFuture<'_, Arc<dyn Store>> {
+fn sqlite(dir: &Path) -> BoxFuture<'_, Arc<dyn Whole>> {
     Box::pin(async {
         let store = SqliteStore::open(&dir.join("test.db")).await.unwrap();
-        Arc::new(store) as Arc<dyn Store>
+        Arc::new(store) as Arc<dyn Whole>
     })
 }
 
@@ -62,7 +75,7 @@ fn sqlite(dir: &Path) -> BoxFuture<'_, Arc<dyn Store>> {
 struct Bench {
     dir: tempfile::TempDir,
     open: Open,
-    store: Arc<dyn Store>,
+    store: Arc<dyn Whole>,
 }
 
 impl Bench {

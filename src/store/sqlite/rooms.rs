@@ -280,6 +280,3 @@ impl Rooms for SqliteStore {
         })
     }
 }
-
-#[cfg(test)]
-mod tests;

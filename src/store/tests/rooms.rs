@@ -1,22 +1,7 @@
-//! What the trait promises, held by the file.
-
-use chrono::TimeDelta;
+//! The promises about what rooms told.
 
 use super::*;
-use crate::job::{JoinRule, Resolution};
-use crate::session::Happening;
-use crate::store::{Store, Terms};
-
-struct Bench {
-    dir: tempfile::TempDir,
-    store: SqliteStore,
-}
-
-async fn bench() -> Bench {
-    let dir = tempfile::tempdir().unwrap();
-    let store = SqliteStore::open(&dir.path().join("test.db")).await.unwrap();
-    Bench { dir, store }
-}
+use crate::session::{Happening, Peer, RoomEvent, Session};
 
 fn at(seconds: i64) -> DateTime<Utc> {
     DateTime::from_timestamp(1_700_000_000 + seconds, 5).unwrap()
@@ -69,10 +54,7 @@ impl Bench {
     }
 }
 
-#[tokio::test]
-async fn a_session_is_what_its_events_add_up_to_after_a_restart_too() {
-    let Bench { dir, store } = bench().await;
-    let bench = Bench { dir, store };
+pub(super) async fn a_session_is_what_its_events_add_up_to(bench: Bench) {
     let events = [
         leaves("4", "Ann", 1, 9),
         joins("3", "Bob", 2),
@@ -81,9 +63,7 @@ async fn a_session_is_what_its_events_add_up_to_after_a_restart_too() {
         joins("5", "Cid", 4),
     ];
     bench.take_in(&events).await;
-    bench.store.close().await;
-    let store = SqliteStore::open(&bench.dir.path().join("test.db")).await.unwrap();
-    let bench = Bench { store, ..bench };
+    let bench = bench.again().await;
     // What was told before is known to have been.
     for event in &events {
         assert!(!bench.store.take_in(event, at(200)).await.unwrap());
@@ -105,9 +85,7 @@ async fn a_session_is_what_its_events_add_up_to_after_a_restart_too() {
     assert_eq!(bench.newest().await.session.closed_at, Some(at(20)));
 }
 
-#[tokio::test]
-async fn an_older_session_never_takes_the_place_of_a_newer_one() {
-    let bench = bench().await;
+pub(super) async fn an_older_session_never_takes_the_place_of_a_newer_one(bench: Bench) {
     let newer = |event: RoomEvent| RoomEvent {
         session_id: "session-2".parse().unwrap(),
         opened_at: at(50),
@@ -121,17 +99,17 @@ async fn an_older_session_never_takes_the_place_of_a_newer_one() {
     assert_eq!(bench.newest().await.session.closed_at, Some(at(80)));
 }
 
-#[tokio::test]
-async fn events_wait_in_their_order_until_they_are_settled() {
-    let bench = bench().await;
+pub(super) async fn events_wait_in_their_order_until_they_are_settled(bench: Bench) {
     let events = [joins("b", "Bob", 9), joins("a", "Ann", 1), event("c", 3, Happening::Closed)];
     bench.take_in(&events).await;
+    let bench = bench.again().await;
     let waiting = async || {
         let received = bench.store.unsettled(10).await.unwrap();
         received.into_iter().map(|received| received.event).collect::<Vec<_>>()
     };
     assert_eq!(waiting().await, events);
-    assert_eq!(bench.store.unsettled(1).await.unwrap()[0].at, at(100));
+    let first = &bench.store.unsettled(1).await.unwrap();
+    assert_eq!((first.len(), first[0].at), (1, at(100)));
     bench.store.settle_event("a").await.unwrap();
     assert_eq!(waiting().await, [events[0].clone(), events[2].clone()]);
     // It is settled, and known to have been there.
@@ -139,41 +117,32 @@ async fn events_wait_in_their_order_until_they_are_settled() {
     bench.store.settle_event("none").await.unwrap();
 }
 
-#[tokio::test]
-async fn many_deliveries_of_one_event_are_taken_in_once() {
-    let bench = bench().await;
+pub(super) async fn many_deliveries_of_one_event_are_taken_in_once(bench: Bench) {
     let (event, now) = (joins("1", "Ann", 1), at(100));
     let tries = (0..20).map(|_| bench.store.take_in(&event, now));
     let taken = futures::future::join_all(tries).await;
     assert_eq!(taken.into_iter().filter(|taken| *taken == Ok(true)).count(), 1);
 }
 
-#[tokio::test]
-async fn a_recording_takes_the_session_that_it_is_of_once() {
-    let bench = bench().await;
-    let terms = Terms {
-        resolution: Resolution::HD,
-        fps: 30,
-        join: JoinRule::Auto,
-        max_duration_s: 60.0,
-        audio_only: false,
-    };
-    let made = Recording::new("room".into(), "https://meet.example/".into(), terms, Utc::now());
-    bench.store.insert(made.clone()).await.unwrap();
+pub(super) async fn a_recording_takes_the_session_that_it_is_of_once(bench: Bench) {
+    let made = bench.after("room", vec![run()]).await;
+    let failed = bench.after("other", vec![run(), fail()]).await;
     let one = "session-1".parse().unwrap();
-    let adopted = bench.store.adopt_session(made.id, &one).await.unwrap().unwrap();
-    assert_eq!((&adopted.session_id, adopted.session_is_made_up), (&one, false));
+    for id in [made.id, failed.id] {
+        let adopted = bench.store.adopt_session(id, &one).await.unwrap().unwrap();
+        assert_eq!((&adopted.session_id, adopted.session_is_made_up), (&one, false));
+    }
     let two = "session-2".parse().unwrap();
     let same = bench.store.adopt_session(made.id, &two).await.unwrap().unwrap();
     assert_eq!(same.session_id, one);
-    assert_eq!(bench.store.get(made.id).await.unwrap().unwrap().session_id, one);
+    assert_eq!(bench.found(made.id).await.session_id, one);
+    let asset = bench.store.asset(failed.assets[0].id).await.unwrap().unwrap();
+    assert_eq!(asset.session_id, one);
     let nobody = Id::new(Utc::now());
     assert!(bench.store.adopt_session(nobody, &one).await.unwrap().is_none());
 }
 
-#[tokio::test]
-async fn hands_stay_off_a_session_whatever_comes() {
-    let bench = bench().await;
+pub(super) async fn hands_stay_off_a_session_whatever_comes(bench: Bench) {
     let session = "session-1".parse().unwrap();
     bench.store.keep_hands_off("room", &session).await.unwrap();
     assert_eq!(bench.store.newest_session("room").await.unwrap(), None);
@@ -181,15 +150,13 @@ async fn hands_stay_off_a_session_whatever_comes() {
     assert!(!bench.newest().await.hands_off);
     bench.store.keep_hands_off("room", &session).await.unwrap();
     bench.take_in(&[joins("2", "Bob", 2)]).await;
-    assert!(bench.newest().await.hands_off);
+    assert!(bench.again().await.newest().await.hands_off);
 }
 
-#[tokio::test]
-async fn old_sessions_and_events_are_forgotten_unsettled_ones_are_not() {
-    let bench = bench().await;
+pub(super) async fn what_is_old_is_forgotten_and_what_is_unsettled_is_not(bench: Bench) {
     bench.take_in(&[joins("1", "Ann", 1), joins("2", "Bob", 2)]).await;
     bench.store.settle_event("1").await.unwrap();
-    let long_after = at(100) + TimeDelta::days(1);
+    let long_after = later(at(100), 86_400);
     assert_eq!(bench.store.forget_rooms(at(0), long_after).await.unwrap(), 0);
     assert_eq!(bench.present().await, ["Ann", "Bob"]);
     assert!(bench.store.take_in(&joins("1", "Ann", 1), at(101)).await.unwrap());
