@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 pub use self::bots::Bots;
 use self::rules::{Rules, Scene, Verdict};
 use crate::config::{self, Config};
-use crate::job::{RecordingSpec, State, StopReason};
+use crate::job::{PageOptions, RecordingSpec, State, StopReason};
 use crate::net;
 use crate::node::{Node, StartError, StopError, Wanted};
 use crate::session::RoomEvent;
@@ -267,6 +267,7 @@ impl Automaton {
             audio_only: false,
             destination: None,
             webhook: None,
+            page_options: PageOptions::default(),
             warnings: Vec::new(),
         })
     }
