@@ -17,7 +17,7 @@ const LONGEST_TYPE: usize = 64;
 /// What a post tells.
 pub(super) enum Told {
     /// An event that something can be made of.
-    Event(RoomEvent),
+    Event(Box<RoomEvent>),
     /// Another type, by its name.
     Other(String),
 }
@@ -84,7 +84,10 @@ pub(super) fn read(bytes: &[u8], now: DateTime<Utc>) -> Result<Told, ApiError> {
     let hook: Hook = body::parse(bytes)?;
     let mut wrong = Vec::new();
     let event = hook.check(now, &mut wrong);
-    event.filter(|_| wrong.is_empty()).map(Told::Event).ok_or_else(|| ApiError::invalid(wrong))
+    event
+        .filter(|_| wrong.is_empty())
+        .map(|event| Told::Event(Box::new(event)))
+        .ok_or_else(|| ApiError::invalid(wrong))
 }
 
 /// The types that something is made of.
@@ -226,7 +229,7 @@ mod tests {
 
     fn event(body: &Value) -> RoomEvent {
         match told(body) {
-            Ok(Told::Event(event)) => event,
+            Ok(Told::Event(event)) => *event,
             Ok(Told::Other(kind)) => panic!("{kind} is ignored"),
             Err(error) => panic!("{error:?}"),
         }
