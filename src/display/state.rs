@@ -2,9 +2,9 @@
 //! and what happens at a tick.
 //!
 //! The first toplevel that maps is recorded until it is gone; then the next one
-//! that maps is. Of the recorded surface the newest content waits for the next
-//! tick. Buffers of all other surfaces go back at once, as nobody sees them,
-//! and their callbacks fire at every tick: nobody is made to wait.
+//! that maps is. Of the recorded surface the newest content becomes a picture at
+//! once and waits for the next tick as such. All buffers go back at once, and
+//! callbacks fire at every tick: nobody is made to wait.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -52,7 +52,7 @@ pub(super) struct State {
     pub(super) recorded: Option<ObjectId>,
     shown: Shown,
     /// Content of the recorded surface that no tick has shown yet.
-    fresh: Option<WlBuffer>,
+    fresh: Option<Picture>,
     /// Contents replaced before a tick showed them, since the last tick.
     superseded: u32,
     /// Whether the browser is a frame behind itself.
@@ -162,27 +162,25 @@ impl State {
         // Without damage the new buffer holds what the surface shows already
         // (wl_surface.damage), if it shows anything.
         let changed = damaged || self.shown != Shown::Right;
-        let unseen = self.fresh.take();
-        self.superseded += u32::from(unseen.is_some() && changed);
-        if let Some(old) = &unseen
-            && *old != buffer
-        {
-            old.release();
-        }
         if !right {
             surface.feedbacks.drain(..).for_each(|feedback| feedback.discarded());
+            self.superseded += u32::from(self.fresh.take().is_some());
             buffer.release();
             return self.now_shows(Shown::Wrong(width, height));
         }
-        if changed || unseen.is_some() {
-            self.fresh = Some(buffer);
-        } else {
+        if !changed {
             buffer.release();
+            return;
         }
-        if changed && self.backlog.committed(Mono::now()) {
+        if self.backlog.committed(Mono::now()) {
             let milliseconds = milliseconds(Mono::now());
             surface.callbacks.drain(..).for_each(|callback| callback.done(milliseconds));
         }
+        // Now, not at the tick: a browser that waits for its buffer would begin
+        // its next picture late.
+        let picture = self.sample(&buffer);
+        let unseen = std::mem::replace(&mut self.fresh, picture);
+        self.superseded += u32::from(unseen.is_some());
         self.now_shows(Shown::Right);
     }
 
@@ -210,9 +208,7 @@ impl State {
         }
         if self.recorded.as_ref() == Some(id) {
             self.recorded = None;
-            if let Some(unseen) = self.fresh.take() {
-                unseen.release();
-            }
+            self.fresh = None;
             self.pulse.reset();
             self.now_shows(Shown::Nothing);
         }
@@ -240,8 +236,7 @@ impl State {
     /// lets every client go on.
     pub(super) fn tick(&mut self, index: u64) {
         let at = self.grid.at(index);
-        let sampled = self.fresh.take().and_then(|buffer| self.sample(&buffer));
-        let picture = sampled.and_then(|picture| self.changed(picture));
+        let picture = self.fresh.take().and_then(|picture| self.changed(picture));
         let superseded = std::mem::take(&mut self.superseded);
         (self.sink)(Tick { at, index, picture, superseded });
         self.fire(index, at);

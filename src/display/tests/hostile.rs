@@ -26,11 +26,13 @@ fn a_file_that_shrinks_ends_its_client() {
     client.seals = false;
     let window = client.window();
     let canvas = client.canvas(1, SIZE, RED);
+    client.show(&window.surface, &canvas, 1);
+    assert!(is_all(&stage.painted().picture.unwrap(), RED));
+    assert_eq!(stage.event(), Stage::mapped());
     canvas.file.set_len(100).unwrap();
     client.show(&window.surface, &canvas, 1);
     let fate = client.fate();
     assert!(fate.contains("wl_buffer"), "{fate}");
-    assert_eq!(stage.event(), Stage::mapped());
     let ScreenEvent::ClientError { message } = stage.event() else { panic!("it is told") };
     assert!(message.contains("cannot be read"), "{message}");
     assert_eq!(stage.event(), ScreenEvent::SurfaceGone);
