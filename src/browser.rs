@@ -58,10 +58,12 @@ use crate::job::{BrowserOptions, PageOptions};
 const START_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How often the browser is asked whether it still answers.
-const HEARTBEAT: Duration = Duration::from_secs(5);
+const HEARTBEAT: Duration = Duration::from_secs(1);
 
-/// A browser that leaves two questions in a row unanswered for this long hangs.
-const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(15);
+/// A browser that leaves two questions in a row unanswered for this long hangs: it
+/// is found out within ten seconds, and a recorder that was stopped itself, and so
+/// misses one answer, blames nobody.
+const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// Between SIGTERM and SIGKILL.
 const TERM_PATIENCE: Duration = Duration::from_secs(1);
@@ -263,6 +265,11 @@ impl Browser {
     /// of the leave, then the browser; what has not ended after `grace` is
     /// killed. On return no process and no file of it is left.
     pub async fn close(self, grace: Duration) {
+        if self.hung.is_cancelled() {
+            // It hears neither.
+            self.process.signal(Signal::KILL);
+            return self.process.cleared().await;
+        }
         let deadline = Instant::now() + grace;
         self.page.close(grace / 2).await;
         let ended = async {

@@ -14,6 +14,7 @@ mod meeting;
 mod net;
 mod page;
 mod secret;
+pub(crate) mod size;
 mod storage;
 mod webhooks;
 
@@ -113,11 +114,14 @@ fn url_or_empty<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Url>, D::Er
 pub struct Data {
     /// Directory of the recordings; created when missing.
     pub dir: PathBuf,
+    /// Bytes of its disk below which no recording is started; zero never refuses.
+    #[serde(with = "size")]
+    pub min_free: u64,
 }
 
 impl Default for Data {
     fn default() -> Self {
-        Self { dir: PathBuf::from("data") }
+        Self { dir: PathBuf::from("data"), min_free: 1 << 30 }
     }
 }
 

@@ -83,6 +83,14 @@ pub enum StartError {
         /// How many there are.
         slots: usize,
     },
+    /// The disk is nearly full.
+    #[error("the disk of the data directory has {free} bytes left, less than {needed}")]
+    NoSpace {
+        /// Bytes that are left.
+        free: u64,
+        /// Bytes without which nothing is started.
+        needed: u64,
+    },
     /// The service is shutting down.
     #[error("the service is shutting down")]
     Closing,
@@ -123,6 +131,8 @@ struct Inner {
     page: config::Page,
     /// `<data>/recordings`, absolute.
     dir: PathBuf,
+    /// Bytes of its disk without which nothing is started.
+    min_free: u64,
     /// What is run as a recorder.
     program: PathBuf,
     slots: Arc<Semaphore>,
@@ -186,6 +196,7 @@ impl Node {
             egress: egress(config),
             page: config.page.clone(),
             dir: dir.canonicalize()?,
+            min_free: config.data.min_free,
             program: config.recorder_program.clone().unwrap_or_else(process::this_program),
             slots: Arc::new(Semaphore::new(config.recording.slots().min(Semaphore::MAX_PERMITS))),
             live: Mutex::default(),
@@ -294,6 +305,7 @@ impl Inner {
             let slots = self.recording.slots();
             return Err(if held { StartError::RoomHeld } else { StartError::Full { slots } });
         };
+        self.check_space()?;
         let terms = self.terms(&wanted);
         let mut recording =
             Recording::new(wanted.room_id.clone(), wanted.meeting_url.clone(), terms, Utc::now());
@@ -314,6 +326,20 @@ impl Inner {
         tracing::info!(%id, room_id = %wanted.room_id, "recording accepted");
         self.supervise(&recording, wanted.page, seat, orders, Start::Fresh);
         Ok(recording)
+    }
+
+    /// Refuses while there is still room to finish what is running. A disk that
+    /// cannot be asked is left to say so itself.
+    fn check_space(&self) -> Result<(), StartError> {
+        let needed = self.min_free;
+        match rustix::fs::statvfs(&self.dir) {
+            Ok(disk) if disk.f_bavail.saturating_mul(disk.f_frsize) < needed => {
+                let free = disk.f_bavail * disk.f_frsize;
+                tracing::warn!(free, needed, "no recording is started: the disk is nearly full");
+                Err(StartError::NoSpace { free, needed })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Sees a recording to its end, behind everybody's back.

@@ -21,6 +21,7 @@
 //! | calls a path or a method that we lack     | [`no_such_route`], [`wrong_method`] |
 //! | wants more than this node takes           | [`busy`]                            |
 //! | comes while we shut down                  | [`closing`]                         |
+//! | starts while the disk is nearly full      | [`no_space`]                        |
 //! | asks whether all is well when it is not   | [`not_ready`]                       |
 //! | is a page, or calls us by a foreign name  | [`refused`]                         |
 //! | did nothing wrong                         | [`internal`], with the cause to log |
@@ -48,6 +49,7 @@
 //! [`wrong_method`]: ApiError::wrong_method
 //! [`busy`]: ApiError::busy
 //! [`closing`]: ApiError::closing
+//! [`no_space`]: ApiError::no_space
 //! [`refused`]: ApiError::refused
 //! [`internal`]: ApiError::internal
 
@@ -60,6 +62,7 @@ use utoipa::ToSchema;
 
 use super::body;
 use super::log::Cause;
+use crate::config;
 use crate::node::{StartError, StopError};
 use crate::storage;
 use crate::store::{RemoveError, Unavailable};
@@ -244,6 +247,15 @@ impl ApiError {
         error.header(header::RETRY_AFTER, 30.into())
     }
 
+    /// The disk has less than `needed` bytes left.
+    pub(super) fn no_space(needed: u64) -> Self {
+        let detail = format!(
+            "the disk has less than {} left (data.min_free): delete recordings or retry later",
+            config::size::text(needed)
+        );
+        Self::new(StatusCode::INSUFFICIENT_STORAGE, "insufficient storage").detail(detail)
+    }
+
     /// The request looks like one that a foreign page made a browser send.
     pub(super) fn refused(detail: String) -> Self {
         Self::new(StatusCode::FORBIDDEN, "request refused").detail(detail)
@@ -267,6 +279,7 @@ impl From<StartError> for ApiError {
         match error {
             StartError::RoomHeld => Self::already_started(),
             StartError::Full { slots } => Self::busy(slots),
+            StartError::NoSpace { needed, .. } => Self::no_space(needed),
             StartError::Closing => Self::closing(),
             StartError::Unavailable(e) => e.into(),
         }

@@ -68,6 +68,7 @@ refusals! {
     Busy: "All slots of the node are taken; `Retry-After` says when to retry" => [
         ApiError::busy(2),
     ];
+    NoSpace: "The disk is nearly full" => [ApiError::no_space(1 << 30)];
     Closing: "The service is shutting down" => [ApiError::closing()];
     NotReady: "Recordings cannot be taken on now" => [
         ApiError::not_ready("the data directory cannot be written", ""),

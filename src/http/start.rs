@@ -16,7 +16,7 @@ use utoipa::ToSchema;
 use super::body::{self, Object};
 use super::error::ApiError;
 use super::query::RoomId;
-use super::refusals::{BadStart, Busy, Closing, Held};
+use super::refusals::{BadStart, Busy, Closing, Held, NoSpace};
 use super::view::RecordingView;
 use super::{App, DESTINATIONS, Settings};
 use crate::config::Transcription;
@@ -148,7 +148,7 @@ pub(super) struct WebhookWish {
                 parameters(("room_id" = "$response.body#/room_id")),
             )),
         )),
-        BadStart, Held, Busy, Closing,
+        BadStart, Held, Busy, NoSpace, Closing,
     ),
 )]
 pub(super) async fn start(

@@ -386,3 +386,13 @@ async fn a_shutdown_ends_when_the_last_recorder_does() {
     let failed = bench.store.get(started.id).await.unwrap().unwrap();
     assert_eq!(failure(&failed).0, FailureKind::BeamStopped);
 }
+
+#[tokio::test]
+async fn nothing_is_started_on_a_disk_that_is_nearly_full() {
+    let bench = bench_with("hold", |config| config.data.min_free = u64::MAX).await;
+    let refused = bench.node.start(wanted("room")).await;
+    assert!(
+        matches!(refused, Err(StartError::NoSpace { free, needed: u64::MAX }) if free < u64::MAX)
+    );
+    assert!(bench.store.holder("room").await.unwrap().is_none());
+}

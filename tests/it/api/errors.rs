@@ -181,3 +181,11 @@ async fn bodies_have_a_limit_however_they_are_sent() {
     assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
     assert!(answer.contains("a request body has at most 65536 bytes"), "{answer}");
 }
+
+#[tokio::test]
+async fn a_disk_that_is_nearly_full_takes_no_recording() {
+    let api = Api::with(STAYS, |config| config.data.min_free = 1 << 60).await;
+    let (status, value) = told(api.start("r")).await;
+    expect((status, &value), (507, "insufficient storage", "data.min_free"), "a start");
+    assert_eq!(api.get("/v2/recordings").await["data"], json!([]));
+}

@@ -1,0 +1,89 @@
+//! Disks that end: full, without inodes, read-only. Small file systems in memory,
+//! which only root can mount.
+
+use std::path::Path;
+use std::process::Command as Program;
+
+use super::*;
+
+/// A tmpfs of its own, unmounted with the value.
+struct Mounted(tempfile::TempDir);
+
+impl Mounted {
+    /// `None`, said aloud, where this process may not mount.
+    fn new(options: &str) -> Option<Self> {
+        let dir = scratch();
+        let mounted = Program::new("mount")
+            .args(["-t", "tmpfs", "-o", options, "tmpfs"])
+            .arg(dir.path())
+            .status();
+        if mounted.is_ok_and(|status| status.success()) {
+            return Some(Self(dir));
+        }
+        eprintln!("not tested here: mounting needs root");
+        None
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        let _ = Program::new("umount").arg("--lazy").arg(self.path()).status();
+    }
+}
+
+fn recorder_on(dir: &Path, pages: &Pages) -> (Recorder, Running) {
+    let recorder = Recorder::new(&pages.url("barcode.html"), &dir.join("recording"));
+    let running = recorder.start();
+    until("a first frame", PATIENCE, || journal::t0(&recorder.events()));
+    let counted = |e: &Event| matches!(e, Event::Stats(stats) if stats.elapsed_s >= 2.0);
+    until("two seconds", PATIENCE, || recorder.events().iter().any(counted).then_some(()));
+    (recorder, running)
+}
+
+#[test]
+fn a_full_disk_ends_the_recording_and_not_what_it_has() {
+    let Some(disk) = Mounted::new("size=32m,mode=0711") else { return };
+    let _quiet = quiet();
+    let pages = Pages::over(vec![own_pages()]);
+    let (recorder, running) = recorder_on(disk.path(), &pages);
+    // Somebody else takes what is left.
+    let filler = disk.path().join("filler");
+    let _ = Program::new("dd")
+        .args(["if=/dev/zero", "bs=64k", "status=none"])
+        .arg(format!("of={}", filler.display()))
+        .stderr(std::process::Stdio::null())
+        .status();
+    let browser = journal::browser(&recorder.events()).unwrap();
+    let said = running.wait(PATIENCE);
+    assert!(!said.status.success(), "{said:?}");
+    assert!(said.stderr.to_lowercase().contains("space"), "{}", said.stderr);
+    assert!(group(browser).is_empty(), "the browser is still there");
+    // Once there is room again, all of it is there.
+    std::fs::remove_file(filler).unwrap();
+    recorder.salvage().wait(PATIENCE).expect_success("recorder --salvage");
+    let file = recorder.file();
+    assert_eq!(decodes_silently(&file), Ok(()));
+    assert!(probe(&file).duration >= 1.0);
+}
+
+#[test]
+fn a_disk_without_inodes_refuses_and_says_so() {
+    let Some(disk) = Mounted::new("size=32m,nr_inodes=2,mode=0711") else { return };
+    let recorder = Recorder::new("http://127.0.0.1:1/", &disk.path().join("recording"));
+    let said = recorder.start().wait(PATIENCE);
+    assert_eq!(said.status.code(), Some(5), "{said:?}");
+    assert!(said.stderr.to_lowercase().contains("space"), "{}", said.stderr);
+}
+
+#[test]
+fn a_read_only_disk_refuses_and_says_so() {
+    let Some(disk) = Mounted::new("size=32m,ro,mode=0711") else { return };
+    let recorder = Recorder::new("http://127.0.0.1:1/", &disk.path().join("recording"));
+    let said = recorder.start().wait(PATIENCE);
+    assert_eq!(said.status.code(), Some(5), "{said:?}");
+    assert!(said.stderr.to_lowercase().contains("read-only"), "{}", said.stderr);
+}
