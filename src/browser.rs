@@ -63,7 +63,7 @@ const HEARTBEAT: Duration = Duration::from_secs(1);
 /// A browser that leaves two questions in a row unanswered for this long hangs: it
 /// is found out within ten seconds, and a recorder that was stopped itself, and so
 /// misses one answer, blames nobody.
-const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(4);
+const HEARTBEAT_TIMEOUT: Duration = Duration::from_millis(3_500);
 
 /// Between SIGTERM and SIGKILL.
 const TERM_PATIENCE: Duration = Duration::from_secs(1);
