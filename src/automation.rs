@@ -214,6 +214,12 @@ impl Automaton {
                 });
                 FULL_RETRY
             }
+            Err(error @ StartError::NoSpace { .. }) => {
+                self.say_once(event, || {
+                    tracing::warn!(%room_id, rule, %error, "a rule's start waits (data.min_free)");
+                });
+                FULL_RETRY
+            }
             Err(StartError::Closing) => POLL,
         };
         Ok(Some(wait))

@@ -335,7 +335,6 @@ impl Inner {
         match rustix::fs::statvfs(&self.dir) {
             Ok(disk) if disk.f_bavail.saturating_mul(disk.f_frsize) < needed => {
                 let free = disk.f_bavail * disk.f_frsize;
-                tracing::warn!(free, needed, "no recording is started: the disk is nearly full");
                 Err(StartError::NoSpace { free, needed })
             }
             _ => Ok(()),

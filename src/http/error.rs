@@ -279,7 +279,9 @@ impl From<StartError> for ApiError {
         match error {
             StartError::RoomHeld => Self::already_started(),
             StartError::Full { slots } => Self::busy(slots),
-            StartError::NoSpace { needed, .. } => Self::no_space(needed),
+            StartError::NoSpace { needed, .. } => {
+                Self { cause: Some(error.to_string()), ..Self::no_space(needed) }
+            }
             StartError::Closing => Self::closing(),
             StartError::Unavailable(e) => e.into(),
         }
