@@ -46,7 +46,7 @@ use self::guard::Guard;
 use crate::automation::{self, Automaton, Bots};
 use crate::config::{self, Config, ConfigError};
 use crate::net;
-use crate::node::Node;
+use crate::node::{Claim, Node};
 use crate::session::SessionId;
 use crate::storage::Local;
 use crate::store::{OpenError, Recording, Rooms, SqliteStore, Store, Unavailable};
@@ -131,6 +131,8 @@ pub struct Server {
     routes: Router,
     deliverer: Deliverer,
     automaton: Automaton,
+    /// Nobody else uses the data directory meanwhile.
+    _claim: Claim,
 }
 
 /// What handlers share.
@@ -171,6 +173,15 @@ struct Settings {
 impl Server {
     /// Takes the port and the data directory.
     pub async fn bind(config: &Config) -> Result<Self, ServeError> {
+        Self::bind_over(config, |store| store).await
+    }
+
+    /// The same over what `wrap` makes of the store: a test may see every call, or
+    /// let one fail.
+    pub async fn bind_over(
+        config: &Config,
+        wrap: impl FnOnce(Arc<dyn Store>) -> Arc<dyn Store>,
+    ) -> Result<Self, ServeError> {
         check(config)?;
         let unusable = |source| ServeError::Data { dir: config.data.dir.clone(), source };
         let listen = config.server.listen;
@@ -179,9 +190,12 @@ impl Server {
         let address = listener.local_addr().map_err(cannot)?;
 
         let public_url = public_url(config, address)?;
+        // Before anything there is touched: a newer version would change its tables
+        // under an older one that runs.
+        let claim = Claim::take(&config.data.dir).map_err(unusable)?;
         let storage = Arc::new(Local::open(&config.data.dir, public_url).map_err(unusable)?);
         let database = SqliteStore::open(&config.data.dir.join(DATABASE)).await?;
-        let store: Arc<dyn Store> = Arc::new(database.clone());
+        let store = wrap(Arc::new(database.clone()));
         let rooms: Arc<dyn Rooms> = Arc::new(database);
         let told = Arc::new(Notify::new());
         let deliverer =
@@ -235,7 +249,7 @@ impl Server {
         let keys = Keys::new(config.auth.keys.clone());
         let guard = Guard::new(address, &config.server, !keys.is_empty());
         let routes = routes::router(app, guard, keys);
-        Ok(Self { listener, address, node, closing, routes, deliverer, automaton })
+        Ok(Self { listener, address, node, closing, routes, deliverer, automaton, _claim: claim })
     }
 
     /// Where it listens; the port is the real one if 0 was asked for.

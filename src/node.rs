@@ -5,6 +5,7 @@
 //! leaves what happens inside a recording to the recorder process. It knows no
 //! HTTP and no browser.
 
+mod claim;
 mod control;
 mod journal;
 mod orders;
@@ -12,6 +13,7 @@ mod process;
 mod recovery;
 mod redact;
 mod retention;
+mod strays;
 mod supervisor;
 mod told;
 
@@ -27,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use url::Url;
 
+pub use self::claim::Claim;
 use self::orders::Orders;
 use self::supervisor::{Start, Supervisor};
 use crate::config::{self, Config};
@@ -34,7 +37,6 @@ use crate::job::{
     BrowserOptions, Egress, JoinRule, PageOptions, RecordingSpec, Resolution, State, StopReason,
     Video,
 };
-use crate::recorder::place::Lock;
 use crate::session::SessionId;
 use crate::storage::Local;
 use crate::store::{
@@ -141,8 +143,6 @@ struct Inner {
     tasks: TaskTracker,
     /// Cancelled once the service shuts down.
     closing: CancellationToken,
-    /// Two services over one directory would take up each other's recordings.
-    _lock: Lock,
 }
 
 /// Who can be told something.
@@ -172,8 +172,8 @@ impl Drop for Seat {
 }
 
 impl Node {
-    /// A node that keeps its recordings under `config.data.dir`, which is
-    /// created if it is missing. `told` is rung whenever a step was stored.
+    /// A node that keeps its recordings under `config.data.dir`, which its caller has
+    /// a [`Claim`] on. `told` is rung whenever a step was stored.
     ///
     /// Before it is used, [`recover`](Self::recover) takes up what an earlier run
     /// of the service began.
@@ -185,7 +185,6 @@ impl Node {
     ) -> std::io::Result<Self> {
         let dir = config.data.dir.join("recordings");
         process::private_dirs(&dir)?;
-        let lock = Lock::take(&dir)?;
         Ok(Self(Arc::new(Inner {
             store,
             storage,
@@ -202,7 +201,6 @@ impl Node {
             live: Mutex::default(),
             tasks: TaskTracker::new(),
             closing: CancellationToken::new(),
-            _lock: lock,
         })))
     }
 

@@ -6,11 +6,10 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::http::StatusCode;
 use axum::response::Response;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
-use url::Url;
 use utoipa::ToSchema;
 
 use super::body::{self, Object};
@@ -19,7 +18,7 @@ use super::query::RoomId;
 use super::refusals::{BadStart, Busy, Closing, Held, NoSpace};
 use super::view::RecordingView;
 use super::{App, DESTINATIONS, Settings};
-use crate::config::Transcription;
+use crate::config::{Transcription, check_header, parse_endpoint_url};
 use crate::job::{BadSpec, BasicAuth, JoinRule, PageOptions, RecordingSpec, Resolution, Video};
 use crate::net;
 use crate::node::Wanted;
@@ -258,14 +257,13 @@ impl PageWish {
 impl WebhookWish {
     fn check(self, wrong: &mut Vec<String>) -> Option<WebhookTarget> {
         let before = wrong.len();
-        let is_good = |url: &Url| matches!(url.scheme(), "http" | "https") && url.has_host();
-        if !Url::parse(&self.url).is_ok_and(|url| is_good(&url)) {
-            wrong.push("webhook.url: must be a full http or https address".to_owned());
+        if let Err(problem) = parse_endpoint_url(&self.url) {
+            wrong.push(format!("webhook.url: {problem}"));
         }
         let headers = self.headers.unwrap_or_default();
         for (name, value) in &headers {
-            if HeaderName::try_from(name).is_err() || HeaderValue::try_from(value).is_err() {
-                wrong.push(format!("webhook.headers: {name:?} is no header that can be sent"));
+            if let Err(problem) = check_header(name, value) {
+                wrong.push(format!("webhook.headers: {name:?} {problem}"));
             }
         }
         let headers = headers.into_iter().map(|(name, value)| (name, value.into())).collect();

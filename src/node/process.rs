@@ -14,6 +14,7 @@ use tokio::process::{Child, Command};
 
 use super::told::Told;
 use crate::job::RecordingSpec;
+use crate::recorder::journal::JOURNAL;
 use crate::recorder::place::{LOCK, is_locked};
 
 /// Where a recorder's output goes. A file and not a pipe: the recorder may
@@ -85,7 +86,7 @@ impl Process {
 /// What a recorder is started for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Task {
-    /// To record, in a directory that does not exist yet.
+    /// To record, in a directory that no recorder has written to yet.
     Record,
     /// To make a file of what a dead one left in the directory.
     Salvage,
@@ -103,7 +104,12 @@ pub(super) fn spawn(
     task: Task,
 ) -> io::Result<Child> {
     if task == Task::Record {
-        DirBuilder::new().mode(0o700).create(dir)?;
+        match DirBuilder::new().mode(0o700).create(dir) {
+            // A service before this one came no further.
+            Err(error)
+                if error.kind() == io::ErrorKind::AlreadyExists && !dir.join(JOURNAL).exists() => {}
+            made => made?,
+        }
     }
     let log = OpenOptions::new().create(true).append(true).mode(0o600).open(dir.join(LOG))?;
     let spec = serde_json::to_vec(spec)?;

@@ -54,8 +54,8 @@ impl Inner {
         // Nobody has closed the node before it was open.
         let Ok((seat, orders)) = self.enter(id, slot, orders) else { return };
         let age = (Utc::now() - recording.created_at).to_std().unwrap_or_default();
-        let never_begun = state == State::Starting && !self.dir.join(id.to_string()).exists();
-        let start = if never_begun && age < TOO_LATE { Start::Fresh } else { Start::Found };
+        let accepted = state == State::Starting && age < TOO_LATE;
+        let start = if accepted { Start::Accepted } else { Start::Found };
         let page = match RecordingSpec::parse_meeting_url(recording.meeting_url.expose_secret()) {
             Ok(page) => page,
             Err(error) => {

@@ -4,6 +4,7 @@
 //! Media that was never made into a file is never deleted by itself, whatever
 //! the store says.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,6 +46,7 @@ impl Node {
     /// Sweeps now and every hour until the service shuts down.
     pub async fn keep_clean(&self) {
         let mut hours = tokio::time::interval(EVERY);
+        let mut strays = BTreeSet::new();
         loop {
             tokio::select! {
                 () = self.0.closing.cancelled() => return,
@@ -52,6 +54,9 @@ impl Node {
             }
             if let Err(error) = self.sweep(Utc::now()).await {
                 tracing::error!(%error, "old recordings could not be swept, will try again");
+            }
+            if let Err(error) = self.tell_strays(&mut strays).await {
+                tracing::warn!(%error, "cannot look for files that nobody knows, will try again");
             }
         }
     }
@@ -129,7 +134,7 @@ fn holds_media(dir: &Path) -> std::io::Result<bool> {
 }
 
 /// File work, away from the threads that answer requests.
-async fn off_runtime<T: Send + 'static>(
+pub(super) async fn off_runtime<T: Send + 'static>(
     work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
 ) -> Result<T, Unavailable> {
     match tokio::task::spawn_blocking(work).await {

@@ -17,6 +17,7 @@ use super::redact::redact;
 use super::told::{End, Told};
 use super::{Inner, told};
 use crate::job::{Event, FailureKind, RecordingSpec, Resolution, StopReason, Summary};
+use crate::recorder::journal::JOURNAL;
 use crate::recorder::place::{LOCK, is_locked};
 use crate::storage::Local;
 use crate::store::{AdvanceError, Asset, Failure, Id, Step};
@@ -52,6 +53,9 @@ pub(super) struct Supervisor {
 pub(super) enum Start {
     /// Its recorder is to be started.
     Fresh,
+    /// It was accepted by an earlier run of the service a moment ago; its recorder is
+    /// to be started, unless it was.
+    Accepted,
     /// It was begun by an earlier run of the service.
     Found,
 }
@@ -80,23 +84,29 @@ impl Supervisor {
 
     /// Sees the recorder to its end; says how it ended.
     async fn record(&self, told: &mut Told) -> Result<String, Failure> {
-        let (process, known) = match self.start {
-            Start::Fresh if self.asked_to_stop() => return Err(too_early()),
-            Start::Fresh => {
+        let found = match self.start {
+            Start::Fresh => None,
+            Start::Accepted | Start::Found => self.find_recorder().await,
+        };
+        let begun = self.start == Start::Found || self.dir.join(JOURNAL).exists();
+        let (process, known) = match found {
+            None if begun => (None, None),
+            None if self.asked_to_stop() => return Err(too_early()),
+            None => {
                 let child = process::spawn(&self.node.program, &self.dir, &self.spec, Task::Record)
                     .map_err(|e| internal(format!("the recorder could not be started: {e}")))?;
                 (Some(Process::Child(child)), Some(Orders::default()))
             }
-            Start::Found => (self.find_recorder().await, None),
+            found => {
+                tracing::info!(id = %self.id, "going on with a recorder that outlived the service");
+                (found, None)
+            }
         };
-        let mut journal = Tail::new(self.dir.join("journal.jsonl"));
+        let mut journal = Tail::new(self.dir.join(JOURNAL));
         let Some(mut process) = process else {
             self.hear(&mut journal, told).await;
             return Ok("its process was gone when the service came back".to_owned());
         };
-        if self.start == Start::Found {
-            tracing::info!(id = %self.id, "going on with a recorder that outlived the service");
-        }
         let mut ticks = tokio::time::interval(POLL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut orders = std::pin::pin!(deliver(self.id, &self.dir, self.orders.clone(), known));
@@ -106,7 +116,12 @@ impl Supervisor {
                 how = process.wait() => {
                     // Whatever it wrote, it wrote before it ended.
                     self.hear(&mut journal, told).await;
-                    return Ok(how);
+                    if told.ended() || !is_locked(&self.dir.join(LOCK)) {
+                        return Ok(how);
+                    }
+                    // It met one that was there before it and had not shown itself.
+                    tracing::warn!(id = %self.id, how, "another recorder was started before");
+                    process = Process::Adopted { dir: self.dir.clone() };
                 }
                 never = &mut orders => match never {},
                 _ = ticks.tick() => {
@@ -128,7 +143,7 @@ impl Supervisor {
 
     /// The recorder of a recording that was begun before, if it still lives.
     async fn find_recorder(&self) -> Option<Process> {
-        let (lock, journal) = (self.dir.join(LOCK), self.dir.join("journal.jsonl"));
+        let (lock, journal) = (self.dir.join(LOCK), self.dir.join(JOURNAL));
         let patience = tokio::time::Instant::now() + SIGN_OF_LIFE;
         loop {
             if is_locked(&lock) {
@@ -205,7 +220,7 @@ impl Supervisor {
             Ok(child) => Process::Child(child).wait().await,
             Err(error) => format!("it could not be started: {error}"),
         };
-        let mut journal = Tail::new(self.dir.join("journal.jsonl"));
+        let mut journal = Tail::new(self.dir.join(JOURNAL));
         let events = journal.read().await.unwrap_or_default();
         events.iter().for_each(|event| drop(told.take(event)));
         if told.salvaged.is_none() {

@@ -57,7 +57,15 @@ impl Api {
     }
 
     async fn with(recorder: &str, change: impl FnOnce(&mut Config)) -> Self {
-        let root = tempfile::tempdir().unwrap();
+        Self::over(tempfile::tempdir().unwrap(), recorder, change).await
+    }
+
+    /// The same over what another one left.
+    async fn over(
+        root: tempfile::TempDir,
+        recorder: &str,
+        change: impl FnOnce(&mut Config),
+    ) -> Self {
         let program = root.path().join("recorder.sh");
         // Written by another process: a descriptor of ours, inherited by a fork
         // in another test, would make the script busy.
@@ -117,7 +125,8 @@ impl Api {
     /// Sends bytes as they are and returns the whole answer.
     async fn raw(&self, request: &str) -> String {
         let mut stream = TcpStream::connect(self.address).await.unwrap();
-        stream.write_all(request.as_bytes()).await.unwrap();
+        // One that is refused may be closed before it is written whole.
+        _ = stream.write_all(request.as_bytes()).await;
         let mut answer = Vec::new();
         // A server that refuses a body may reset the rest of the connection.
         _ = stream.read_to_end(&mut answer).await;

@@ -52,3 +52,46 @@ fn a_recorder_that_outlived_the_service_is_gone_on_with() {
         assert_eq!(done["started_at"], "2023-11-14T22:13:20.12Z");
     });
 }
+
+#[tokio::test]
+async fn a_second_service_over_the_same_data_is_refused_and_changes_nothing() {
+    let api = Api::new(STAYS).await;
+    let mut config = Config::default();
+    config.server.listen = SocketAddr::from(([127, 0, 0, 1], 0));
+    config.data.dir = api.root.path().join("data");
+    let Err(error) = Server::bind(&config).await else { panic!("two services") };
+    let text = error.to_string();
+    assert!(matches!(error, ServeError::Data { .. }), "{error:?}");
+    assert!(text.contains("another roomreel service uses it"), "{text}");
+    assert!(text.contains(config.data.dir.to_str().unwrap()), "{text}");
+    assert_eq!(told(api.start("a")).await.0, 200);
+    api.shutdown.cancel();
+    api.server.await.unwrap().unwrap();
+    // Free again, as soon as the first is gone.
+    drop(Server::bind(&config).await.unwrap());
+}
+
+#[tokio::test]
+async fn what_a_newer_version_made_is_not_served() {
+    let api = Api::new(FAILS).await;
+    told(api.start("a")).await;
+    api.shutdown.cancel();
+    api.server.await.unwrap().unwrap();
+    let mut config = Config::default();
+    config.server.listen = SocketAddr::from(([127, 0, 0, 1], 0));
+    config.data.dir = api.root.path().join("data");
+    let url = format!("sqlite://{}", config.data.dir.join("roomreel.db").display());
+    let database = sqlx::SqlitePool::connect(&url).await.unwrap();
+    sqlx::query(
+        "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
+         VALUES (9000, 'of the future', TRUE, x'00', 0)",
+    )
+    .execute(&database)
+    .await
+    .unwrap();
+    database.close().await;
+    let Err(error) = Server::bind(&config).await else { panic!("a newer database") };
+    let text = error.to_string();
+    assert!(text.contains("a newer version of roomreel made it"), "{text}");
+    assert!(text.contains("9000") && text.contains("run that version"), "{text}");
+}
