@@ -1,9 +1,12 @@
 //! The recordings API over real HTTP. What a recorder does is scripted here;
 //! that it records is tested elsewhere.
 
+mod assets;
+mod bad_input;
 mod errors;
 mod fuzz;
 mod pages;
+mod receivers;
 mod recordings;
 mod restarts;
 mod rooms;
