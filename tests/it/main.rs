@@ -4,6 +4,7 @@
 mod api;
 mod automation;
 mod browser;
+mod crash;
 mod demo;
 mod dependencies;
 mod egress;

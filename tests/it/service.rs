@@ -1,6 +1,9 @@
 //! The whole service with real recorders: rooms of the bundled demo, recorded by
 //! way of the API.
 
+mod told;
+mod verdicts;
+
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -36,15 +39,24 @@ impl Service {
 
     /// The same over what another one left.
     fn over(data: tempfile::TempDir) -> Self {
-        let (api, demo) = (free_port(), free_port());
-        let process = Running::spawn(
-            roomreel()
-                .args(["serve", "--listen", &format!("127.0.0.1:{api}")])
-                // Beside the demo, tests record pages of their own.
-                .args(["--allow-net", "127.0.0.0/8"])
-                .args(["--demo", &format!("127.0.0.1:{demo}"), "--data"])
-                .arg(data.path()),
-        );
+        Self::with(data, free_port(), |_| {})
+    }
+
+    /// The same with the demo on a known port, and settings in `roomreel.toml` if
+    /// `prepare` writes that into the data directory.
+    fn with(data: tempfile::TempDir, demo: u16, prepare: impl FnOnce(&Path)) -> Self {
+        prepare(data.path());
+        let api = free_port();
+        let mut command = roomreel();
+        command.args(["serve", "--listen", &format!("127.0.0.1:{api}")]);
+        // Beside the demo, tests record pages of their own.
+        command.args(["--allow-net", "127.0.0.0/8"]);
+        command.args(["--demo", &format!("127.0.0.1:{demo}"), "--data"]).arg(data.path());
+        let settings = data.path().join("roomreel.toml");
+        if settings.exists() {
+            command.arg("--config").arg(settings);
+        }
+        let process = Running::spawn(&mut command);
         let service = Self {
             process,
             api: format!("http://127.0.0.1:{api}"),
@@ -73,6 +85,12 @@ impl Service {
 
     fn get(&self, path: &str) -> Value {
         serde_json::from_str(&curl(&["-s", &format!("{}{path}", self.api)]).unwrap()).unwrap()
+    }
+
+    /// What the demo says of one of its rooms.
+    fn demo_room(&self, room: &str) -> Value {
+        let url = format!("http://{}/api/rooms/{room}", self.demo);
+        serde_json::from_str(&curl(&["-s", &url]).unwrap()).unwrap()
     }
 
     fn recorder_link(&self, room: &str) -> String {
