@@ -13,6 +13,7 @@ mod hooks;
 mod meeting;
 mod net;
 mod page;
+mod presence;
 mod secret;
 pub(crate) mod size;
 mod storage;
@@ -37,6 +38,7 @@ pub use hooks::{Hooks, Sender};
 pub use meeting::Meeting;
 pub use net::{Net, parse_network};
 pub use page::{Account, Page, Site, parse_page_options};
+pub use presence::Presence;
 pub use secret::Secret;
 pub use storage::Storage;
 pub use webhooks::{BadSecret, Endpoint, Webhooks, check_header, parse_endpoint_url, signing_key};
@@ -57,6 +59,8 @@ pub struct Config {
     pub storage: Storage,
     /// What a recording is when its request does not say.
     pub recording: Recording,
+    /// When recordings end because of who is there.
+    pub presence: Presence,
     /// How Chromium is run.
     pub browser: Browser,
     /// How meetings' pages are opened.
@@ -354,6 +358,7 @@ impl Config {
         let sections = sections.and(self.meeting.check(self.auth.peer_key().is_some()));
         let sections = sections.and(self.hooks.check());
         let sections = sections.and(self.automation.check(self.meeting.has_template()));
+        let sections = sections.and(self.presence.check());
         sections.map_err(|(setting, problem)| ConfigError::Value { setting, problem })?;
         self.webhooks.check()
     }

@@ -67,10 +67,12 @@ pub enum EncodeEvent {
     /// The file ends here and takes no more frames: it was stopped, or it is full;
     /// `Drained` follows.
     Ended {
-        /// The end of the file on the clock.
+        /// The end of the file on the clock, after trimming.
         end: Mono,
         /// Frames in the file, pauses not counted.
         frames: u64,
+        /// Frames that were recorded after its end and are left out.
+        trimmed: u64,
         /// It has reached its maximum duration.
         full: bool,
     },
@@ -192,6 +194,14 @@ impl Encoder {
         self.intake.command(Item::Resume(at));
     }
 
+    /// From `at` on nothing is worth keeping: if the file comes to its end while
+    /// this holds, by a stop or by itself, the finished file ends at `at` if that is
+    /// earlier. Nothing is encoded again; what comes after is in none of its bytes.
+    /// `None` takes it back. A crash leaves a part file that holds all of it.
+    pub fn trim(&self, at: Option<Mono>) {
+        self.intake.command(Item::Trim(at));
+    }
+
     /// Ends the file at the first tick at or after `at` (now, or earlier).
     /// [`EncodeEvent::Drained`] tells when all sound up to there is in it; what
     /// has not come after some seconds is not waited for.
@@ -217,7 +227,7 @@ impl Encoder {
         let Some(thread) = self.thread.take() else {
             return Err(EncodeError::Thread("is gone".into()));
         };
-        let Finished { index, stats } = thread
+        let Finished { index, stats, trimmed_s } = thread
             .join()
             .map_err(|_| EncodeError::Thread("panicked".into()))??
             .ok_or_else(|| EncodeError::Thread("was abandoned".into()))?;
@@ -231,6 +241,7 @@ impl Encoder {
             width: self.size.0,
             height: self.size.1,
             stats: Stats { bytes: file.bytes, ..stats },
+            trimmed_s,
             warnings: Vec::new(),
         })
     }

@@ -160,6 +160,7 @@ struct App {
 struct Settings {
     data_dir: PathBuf,
     recording: config::Recording,
+    presence: config::Presence,
     auth: config::Auth,
     meeting: config::Meeting,
     /// Shown as the contract's customer.
@@ -238,6 +239,7 @@ impl Server {
             settings: Arc::new(Settings {
                 data_dir: config.data.dir.clone(),
                 recording: config.recording.clone(),
+                presence: config.presence.clone(),
                 auth: config.auth.clone(),
                 meeting: config.meeting.clone(),
                 customer_id: config.webhooks.account_id.clone(),

@@ -9,14 +9,16 @@ mod life;
 mod message;
 mod occurrence;
 mod page;
+mod presence;
 mod redact;
 mod spec;
 
 pub use egress::Egress;
 pub use life::{FailureKind, IllegalTransition, State, StopReason};
-pub use message::{Command, Event, Reply, Stats, Summary, What};
+pub use message::{Command, Event, Peer, Reply, Stats, Summary, What};
 pub use occurrence::{Ended, Occurrence};
 pub use page::{BasicAuth, Hidden, PageOptions};
+pub use presence::{PresenceRule, TrimEmpty};
 pub use redact::redact_url;
 pub use spec::{
     BadSpec, BrowserOptions, DEFAULT_JOIN_TIMEOUT, DEFAULT_MAX_DURATION, JoinRule, RecordingSpec,

@@ -12,7 +12,7 @@ fn main() -> ExitCode {
     let args = Args::parse();
     cli::logging::start(args.verbose);
     let done = match args.command {
-        Command::Record(record) => cli::record::run(record),
+        Command::Record(record) => cli::record::run(*record),
         Command::Serve(serve) => cli::serve::run(serve),
         Command::Token(token) => cli::token::run(token),
         Command::Config(config) => cli::config::run(config),

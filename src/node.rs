@@ -34,8 +34,8 @@ use self::orders::Orders;
 use self::supervisor::{Start, Supervisor};
 use crate::config::{self, Config};
 use crate::job::{
-    BrowserOptions, Egress, JoinRule, PageOptions, RecordingSpec, Resolution, State, StopReason,
-    Video,
+    BrowserOptions, Egress, JoinRule, PageOptions, PresenceRule, RecordingSpec, Resolution, State,
+    StopReason, Video,
 };
 use crate::session::SessionId;
 use crate::storage::Local;
@@ -61,6 +61,8 @@ pub struct Wanted {
     pub join: Option<JoinRule>,
     /// When it ends by itself.
     pub max_duration: Option<Duration>,
+    /// When it ends because of who is there.
+    pub presence: Option<PresenceRule>,
     /// Sound alone.
     pub audio_only: bool,
     /// Name of the storage that the file goes to; the only one when absent.
@@ -126,6 +128,8 @@ struct Inner {
     retention: Duration,
     /// Defaults of a spec, and the grace of a stop.
     recording: config::Recording,
+    /// What presence decides when a request does not say.
+    presence: PresenceRule,
     browser: BrowserOptions,
     /// Where recorded pages may connect to.
     egress: Egress,
@@ -191,6 +195,7 @@ impl Node {
             told,
             retention: config.storage.retention,
             recording: config.recording.clone(),
+            presence: config.presence.rule(&config.meeting),
             browser: config.browser.options(),
             egress: egress(config),
             page: config.page.clone(),
@@ -381,11 +386,13 @@ impl Inner {
             join: wanted.join.unwrap_or(default.join),
             max_duration_s: wanted.max_duration.unwrap_or(default.max_duration).as_secs_f64(),
             audio_only: wanted.audio_only,
+            presence: wanted.presence.clone().unwrap_or_else(|| self.presence.clone()),
         }
     }
 
     fn spec(&self, recording: &Recording, page: Url) -> RecordingSpec {
-        let Terms { resolution, fps, join, max_duration_s, audio_only } = recording.terms;
+        let Terms { resolution, fps, join, max_duration_s, audio_only, presence } =
+            recording.terms.clone();
         RecordingSpec {
             id: recording.id.to_string(),
             room_id: recording.room_id.clone(),
@@ -400,6 +407,7 @@ impl Inner {
             max_duration_s,
             browser: self.browser.clone(),
             egress: self.egress.clone(),
+            presence,
         }
     }
 

@@ -31,7 +31,7 @@ use self::place::Output;
 pub use self::recover::recover;
 use self::studio::Studio;
 use crate::clock::Mono;
-use crate::job::{Event, RecordingSpec, Stats, StopReason, Summary, What};
+use crate::job::{Event, RecordingSpec, Stats, StopReason, Summary, TrimEmpty, What};
 
 /// Everything [`record`] needs to be told.
 pub struct Order {
@@ -71,8 +71,10 @@ struct End {
 /// Records one meeting.
 ///
 /// Ends by a [`Control`], at the maximum duration, when the page says that the
-/// meeting is over, or when browser, encoder or disk fail for good. Whatever
-/// was recorded by then is finalised, also after a failure. A file that is whole
+/// meeting is over, when everybody else has left or nobody has come, or when
+/// browser, encoder or disk fail for good. Whatever was recorded by then is
+/// finalised, also after a failure; only of a meeting that nobody came to nothing is
+/// kept. A file that is whole
 /// and not worth having (shorter than a second, or blank) fails, too, and is kept.
 pub async fn record(order: Order) -> Outcome {
     let Order { spec, output, mut journal, runtime, controls, stats } = order;
@@ -101,12 +103,22 @@ pub async fn record(order: Order) -> Outcome {
         drop(studio);
         return failed(RecordError::Aborted, None, Some(part), &mut journal);
     }
+    if matches!(end.reason, Err(RecordError::NobodyJoined { .. }))
+        && spec.presence.trim_empty != TrimEmpty::Never
+    {
+        // A picture of an empty room from beginning to end: trimmed, it is nothing.
+        drop(studio);
+        let _ = std::fs::remove_file(&part);
+        let error = end.reason.err().unwrap_or(RecordError::StoppedBeforeJoin);
+        return failed(error, None, None, &mut journal);
+    }
     if let Ok(reason) = end.reason {
-        let (at, recorded_s) = match studio.end().await {
-            Some(last) => (last.at, last.frames as f64 / f64::from(spec.video.fps)),
-            None => (end.at, studio.stats().elapsed_s),
+        let seconds = |frames: u64| frames as f64 / f64::from(spec.video.fps);
+        let (at, recorded_s, trimmed_s) = match studio.end().await {
+            Some(last) => (last.at, seconds(last.frames), seconds(last.trimmed)),
+            None => (end.at, studio.stats().elapsed_s, 0.0),
         };
-        journal.tell(Event::Stopped { reason, at, recorded_s });
+        journal.tell(Event::Stopped { reason, at, recorded_s, trimmed_s });
     }
     let path = output.path(t0.epoch_ms);
     match studio.finish(&path).await {

@@ -63,6 +63,17 @@ pub struct Counters {
     pub superseded: u64,
 }
 
+/// Where a file that ends early ends, in all its measures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cut {
+    /// Frames before it.
+    pub frames: u64,
+    /// Sample frames of sound before it.
+    pub samples: u64,
+    /// The tick of the first frame after it.
+    pub at: Mono,
+}
+
 /// A wish with its time on the clock; wishes take effect in the order they came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Wish {
@@ -85,6 +96,8 @@ pub struct Timeline {
     next: u64,
     /// False before T0, in a pause and after the end.
     running: bool,
+    /// Tick and frame at which each stretch without a pause begins.
+    stretches: Vec<(u64, u64)>,
     wishes: VecDeque<(Mono, Wish)>,
     /// The newest picture of the screen.
     screen: Option<Arc<Picture>>,
@@ -112,6 +125,7 @@ impl Timeline {
             grid: None,
             next: 0,
             running: false,
+            stretches: Vec::new(),
             wishes: VecDeque::new(),
             screen: None,
             fresh: false,
@@ -236,6 +250,22 @@ impl Timeline {
             && self.sound.written() == grid::samples(self.counters.recorded, self.fps)
     }
 
+    /// Where the file would end that ended at the first tick at or after `at`;
+    /// `None` if nothing comes after that. It keeps at least its first frame.
+    pub fn cut(&self, at: Mono) -> Option<Cut> {
+        let grid = self.grid?;
+        let tick = grid.first_from(at);
+        let after = self.stretches.partition_point(|(first, _)| *first < tick);
+        let (first, frame) = *self.stretches.get(after.saturating_sub(1))?;
+        let end = self.stretches.get(after).map_or(self.counters.recorded, |(_, frame)| *frame);
+        let frames = (frame + tick.saturating_sub(first)).min(end).max(1);
+        (frames < self.counters.recorded).then(|| Cut {
+            frames,
+            samples: grid::samples(frames, self.fps),
+            at: grid.time(first + frames.saturating_sub(frame)),
+        })
+    }
+
     /// Takes note of what the screen shows at `tick`.
     fn look(&mut self, tick: &Tick) {
         if self.running {
@@ -297,6 +327,7 @@ impl Timeline {
 
     fn set_running(&mut self, running: bool) {
         if running && !self.running {
+            self.stretches.push((self.next, self.counters.recorded));
             self.sound.open(self.next, self.counters.recorded);
         } else if !running && self.running {
             self.sound.close(self.counters.recorded);

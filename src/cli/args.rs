@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 use ipnet::IpNet;
 use roomreel::config::parse_duration;
-use roomreel::job::{JoinRule, Resolution};
+use roomreel::job::{JoinRule, PresenceRule, Resolution, TrimEmpty};
 
 /// Records browser meetings: one MP4 of what a participant saw and heard.
 #[derive(Debug, Parser)]
@@ -23,7 +23,7 @@ pub(crate) struct Args {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Record one meeting page into a file
-    Record(Record),
+    Record(Box<Record>),
     /// Run the recording service: an HTTP API, one recorder process per recording
     Serve(Serve),
     /// Run the bundled demo room, with synthetic participants if wanted
@@ -73,6 +73,8 @@ pub(crate) struct Record {
     /// How often the page is loaded again before giving up
     #[arg(long, default_value_t = 0)]
     pub(crate) join_reloads: u32,
+    #[command(flatten)]
+    pub(crate) presence: Presence,
     /// Write what happens to this file, one JSON event a line
     #[arg(long)]
     pub(crate) journal: Option<PathBuf>,
@@ -82,6 +84,29 @@ pub(crate) struct Record {
     pub(crate) page: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) browser: Browser,
+}
+
+/// When it ends because of who is there.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Presence {
+    /// End by itself when the room has been empty for this long
+    #[arg(long, value_parser = duration, default_value = "5m")]
+    pub(crate) empty_timeout: Duration,
+    /// Give up when nobody has come for this long
+    #[arg(long, value_parser = duration, default_value = "5m")]
+    pub(crate) nobody_timeout: Duration,
+    /// A name that is nobody: another recorder's, for example; repeatable
+    #[arg(long = "ignore-name", value_name = "NAME")]
+    pub(crate) ignore_names: Vec<String>,
+    /// Ask this JavaScript expression who is there, instead of the probes
+    #[arg(long, value_name = "EXPRESSION")]
+    pub(crate) presence_expression: Option<String>,
+    /// Whether the file leaves the empty end out: never, automatic or always
+    #[arg(long, default_value = "automatic")]
+    pub(crate) trim_empty: TrimEmpty,
+    /// Let the file begin when somebody is there
+    #[arg(long)]
+    pub(crate) trim_start: bool,
 }
 
 /// How Chromium is run.
@@ -197,6 +222,20 @@ fn duration(text: &str) -> Result<Duration, String> {
         Some(found) if !found.is_zero() => Ok(found),
         Some(_) => Err("must be longer than nothing".into()),
         None => Err("give a time like 30s, 5m or 1h30m, or a number of seconds".into()),
+    }
+}
+
+impl From<Presence> for PresenceRule {
+    fn from(args: Presence) -> Self {
+        Self {
+            empty_timeout_s: args.empty_timeout.as_secs_f64(),
+            nobody_timeout_s: args.nobody_timeout.as_secs_f64(),
+            ignore_names: args.ignore_names,
+            expression: args.presence_expression,
+            trim_empty: args.trim_empty,
+            trim_start: args.trim_start,
+            ..Self::default()
+        }
     }
 }
 

@@ -17,6 +17,7 @@ use roomreel::recorder::RecordError;
 /// | 5 | the disk or the output failed |
 /// | 6 | less than a second was recorded; the file is kept |
 /// | 7 | the recording is blank: one colour and silence; the file is kept |
+/// | 8 | nobody but the recorder came to the meeting; nothing is kept |
 /// | 130 | aborted by a second Ctrl-C; what was recorded is kept |
 #[derive(Debug)]
 pub(crate) struct Exit {
@@ -51,6 +52,7 @@ impl From<RecordError> for Exit {
             RecordError::Encoder(_) => 1,
             RecordError::Short { .. } => 6,
             RecordError::Blank { .. } => 7,
+            RecordError::NobodyJoined { .. } => 8,
             RecordError::Aborted => 130,
         };
         Self { code, error: error.into() }

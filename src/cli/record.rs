@@ -4,7 +4,9 @@ use std::path::Path;
 
 use anyhow::anyhow;
 use roomreel::config::parse_page_options;
-use roomreel::job::{BrowserOptions, Egress, PageOptions, RecordingSpec, StopReason, Video};
+use roomreel::job::{
+    BrowserOptions, Egress, PageOptions, PresenceRule, RecordingSpec, StopReason, Video,
+};
 use roomreel::recorder::control::Control;
 use roomreel::recorder::journal::Journal;
 use roomreel::recorder::place::{self, Output};
@@ -53,6 +55,10 @@ fn spec(args: Record) -> Result<RecordingSpec, Exit> {
     if let Some(name) = &args.name {
         set_name(&mut meeting_url, name);
     }
+    let mut presence = PresenceRule::from(args.presence);
+    // The bot itself, should the room list it.
+    presence.ignore_names.extend(args.name);
+    presence.check().map_err(Exit::usage)?;
     Ok(RecordingSpec {
         id: String::new(),
         room_id: String::new(),
@@ -67,6 +73,7 @@ fn spec(args: Record) -> Result<RecordingSpec, Exit> {
         egress: Egress::Open,
         browser: browser_options(args.browser)?,
         page: page_options(args.page.as_deref())?,
+        presence,
     })
 }
 

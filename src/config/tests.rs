@@ -184,7 +184,7 @@ fn the_environment_wins_over_the_file() {
 #[test]
 fn mistakes_are_named() {
     type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a [&'a str]);
-    let cases: [Case<'_>; 17] = [
+    let cases: [Case<'_>; 19] = [
         ("[recording]\nfsp = 30", &[], &["recording.fsp", "unknown field"]),
         ("[recorder]\nfps = 30", &[], &["recorder", "unknown field"]),
         ("", &[("ROOMREEL_SERVER__PORT", "1")], &["server.port", "ROOMREEL_SERVER__PORT"]),
@@ -194,6 +194,8 @@ fn mistakes_are_named() {
         ("[recording]\nmax_duration = \"four hours\"", &[], &["recording.max_duration", "\"4h\""]),
         ("[recording]\nstop_grace = 0", &[], &["recording.stop_grace", "\"30s\""]),
         ("[recording]\njoin_timeout = \"0s\"", &[], &["recording.join_timeout", "\"30s\""]),
+        ("[presence]\nempty_timeout = 0", &[], &["presence.empty_timeout", "1 to 86400"]),
+        ("[presence]\ntrim_empty = true", &[], &["presence.trim_empty"]),
         ("[data]\ndir = \"\"", &[], &["data.dir", "\"data\""]),
         ("[recording]\nresolution = \"641x480\"", &[], &["recording.resolution", "641 is odd"]),
         ("[server]\nlisten = \"localhost\"", &[], &["server.listen"]),

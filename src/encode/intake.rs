@@ -30,6 +30,9 @@ pub(super) enum Item {
     Pause(Mono),
     Resume(Mono),
     Stop(Mono),
+    /// What was recorded from there on is left out of the finished file; `None`
+    /// takes an earlier wish back.
+    Trim(Option<Mono>),
     /// End the file with what is there, at the latest at this time.
     Finish,
 }

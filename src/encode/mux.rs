@@ -32,7 +32,7 @@ pub use disk::{Disk, DiskError, QUEUE_BYTES};
 pub use finish::{COMPACT_MAX, Finished, Method, finalise};
 pub use index::Index;
 pub use muxer::{Head, Muxer};
-pub use salvage::salvage;
+pub use salvage::{salvage, salvage_to};
 
 /// The picture track: H.264 without B-frames at a constant frame rate.
 #[derive(Debug, Clone)]

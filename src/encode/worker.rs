@@ -19,7 +19,7 @@ use super::uniform::is_uniform;
 use super::video::VideoEncoder;
 use crate::clock::Mono;
 use crate::job::Stats;
-use crate::timeline::{Action, Timeline};
+use crate::timeline::{Action, Cut, Timeline};
 
 /// How long after the end ticks and sound up to it may still arrive; what has
 /// not come by then is repeated or silent. Well above the speaker's patience.
@@ -35,6 +35,8 @@ static SILENCE: [f32; 2 * PACKET] = [0.0; 2 * PACKET];
 pub(super) struct Finished {
     pub index: Index,
     pub stats: Stats,
+    /// Seconds at the end that the index leaves out.
+    pub trimmed_s: f64,
 }
 
 pub(super) struct Worker {
@@ -60,6 +62,10 @@ pub(super) struct Worker {
     flushed: bool,
     /// `Ended` was told.
     ended: bool,
+    /// What comes from there on is to be left out, if the file ends now.
+    trim: Option<Mono>,
+    /// Where the finished file ends, if before its last frame; decided with `ended`.
+    cut: Option<Cut>,
     /// Sample frames given to the audio encoder.
     sound: u64,
     /// The newest tick: where a file ends that nobody stopped.
@@ -100,6 +106,8 @@ impl Worker {
             changed: 0,
             flushed: false,
             ended: false,
+            trim: None,
+            cut: None,
             sound: 0,
             newest: Mono(0),
             deadline: None,
@@ -163,6 +171,7 @@ impl Worker {
                 self.timeline.stop(at);
                 self.expect_end();
             }
+            Item::Trim(at) => self.trim = at,
             Item::Finish => {
                 if self.deadline.is_none() {
                     self.timeline.stop(self.newest);
@@ -176,8 +185,11 @@ impl Worker {
     fn tell_end(&mut self) {
         let Some(end) = self.timeline.end() else { return };
         if !std::mem::replace(&mut self.ended, true) {
-            let frames = self.timeline.counters().recorded;
-            self.tell(EncodeEvent::Ended { end, frames, full: frames == self.limit });
+            let all = self.timeline.counters().recorded;
+            self.cut = self.trim.and_then(|at| self.timeline.cut(at));
+            let (frames, end) = self.cut.map_or((all, end), |cut| (cut.frames, cut.at));
+            let (trimmed, full) = (all - frames, all == self.limit);
+            self.tell(EncodeEvent::Ended { end, frames, trimmed, full });
             self.expect_end();
         }
     }
@@ -240,15 +252,21 @@ impl Worker {
         let packets = self.audio.finish()?;
         self.mux_sound(packets)?;
         self.publish(self.disk.synced());
-        let (last, index) = self.muxer.finish(self.sound)?;
+        let (last, mut index) = self.muxer.finish(self.sound)?;
         append(&self.disk, &self.intake, last)?;
+        let all = self.timeline.counters().recorded;
+        let (frames, end) = self.cut.map_or((all, end), |cut| (cut.frames, cut.at));
+        if let Some(cut) = self.cut {
+            index.cut(cut.frames, cut.samples);
+        }
+        let trimmed_s = (all - frames) as f64 / f64::from(self.fps);
         let bytes = self.disk.close()?;
         let mut stats = self.stats.lock().unwrap_or_else(PoisonError::into_inner);
         stats.bytes = bytes;
         let stats = *stats;
         // Whoever listened may be gone; `finish` hands out the same.
-        let _ = self.events.send(EncodeEvent::Drained { end, frames: stats.recorded });
-        Ok(Finished { index, stats })
+        let _ = self.events.send(EncodeEvent::Drained { end, frames });
+        Ok(Finished { index, stats, trimmed_s })
     }
 
     fn publish(&self, bytes: u64) {

@@ -1,6 +1,8 @@
 //! `POST /v2/recordings/room/{room_id}/start`: what a caller wants recorded, made
 //! out of the body and the configuration.
 
+mod presence;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -66,6 +68,26 @@ pub(super) struct Start {
     /// Frames per second. Beyond the contract.
     #[schema(minimum = 10, maximum = 60)]
     fps: Option<u32>,
+    /// It ends when the room has been empty for so many seconds. Beyond the contract.
+    #[schema(minimum = 1, maximum = 86_400)]
+    empty_timeout: Option<f64>,
+    /// It fails when nobody has come for so many seconds. Beyond the contract.
+    #[schema(minimum = 1, maximum = 86_400)]
+    nobody_timeout: Option<f64>,
+    /// It ends when no media has come for so many seconds; 0: never. Beyond the
+    /// contract.
+    #[schema(minimum = 0, maximum = 86_400)]
+    no_media_timeout: Option<f64>,
+    /// A JavaScript expression that is asked in the page who is there, instead of the
+    /// probes. Beyond the contract.
+    #[schema(example = "document.querySelectorAll('.participant').length - 1")]
+    presence_expression: Option<String>,
+    /// Which ends leave the empty end out of the file: `never`, `automatic` or
+    /// `always`. Beyond the contract.
+    #[schema(example = "automatic")]
+    trim_empty: Option<String>,
+    /// The file begins when somebody is there. Beyond the contract.
+    trim_start: Option<bool>,
 }
 
 /// Width 500 to 1920, height 480 to 1920, only one side over 1080, both even.
@@ -177,6 +199,8 @@ impl Start {
     /// Everything that is wrong with it at once, or what it asks for.
     fn check(self, room_id: String, settings: &Settings) -> Result<Wanted, ApiError> {
         let mut wrong = Vec::new();
+        let configured = settings.presence.rule(&settings.meeting);
+        let presence = good(self.presence(configured), &mut wrong).flatten();
         let mut warnings = Vec::new();
         let own = self.meeting_url.map(SecretString::from);
         let url = own.or_else(|| token::room_url(&room_id, &settings.meeting, &settings.auth));
@@ -223,6 +247,7 @@ impl Start {
                 fps: self.fps,
                 join,
                 max_duration: self.max_duration.map(Duration::from_secs_f64),
+                presence,
                 audio_only: self.audio_only.unwrap_or(false),
                 destination: self.destination,
                 webhook,

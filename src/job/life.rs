@@ -101,6 +101,8 @@ pub enum FailureKind {
     ShortRecordingError,
     /// One colour and silence from beginning to end.
     BlankRecordingError,
+    /// Nobody but recorders was in the meeting: there is nothing to keep.
+    NobodyJoined,
 }
 
 impl FailureKind {
@@ -113,6 +115,7 @@ impl FailureKind {
             Self::BeamStopped => "BEAM_STOPPED",
             Self::ShortRecordingError => "SHORT_RECORDING_ERROR",
             Self::BlankRecordingError => "BLANK_RECORDING_ERROR",
+            Self::NobodyJoined => "NOBODY_JOINED",
         }
     }
 }

@@ -44,10 +44,17 @@ pub enum Event {
         /// Wall clock at T0, milliseconds since the Unix epoch.
         epoch_ms: i64,
     },
-    /// How many others are in the room, whenever it changes; `None`: unknown.
+    /// Who else is in the room, whenever that changes, from the moment of joining
+    /// on. Told within the second that the page shows it in.
+    ///
+    /// `Some(0)` is only told of a room that is known to be empty, and the finished
+    /// file never ends before the last such event of a recording.
     Peers {
-        /// Others in the room.
+        /// Others in the room, recorders not counted; `None`: somebody may be there.
         count: Option<u32>,
+        /// Those whose names the page shows; may be fewer than `count`.
+        #[serde(default)]
+        peers: Vec<Peer>,
     },
     /// Once a second while recording.
     Stats(Stats),
@@ -76,6 +83,10 @@ pub enum Event {
         /// Seconds of file, pauses not counted.
         #[serde(default)]
         recorded_s: f64,
+        /// Seconds at the end, beyond those, that were recorded of an empty room
+        /// and are not in the file.
+        #[serde(default)]
+        trimmed_s: f64,
     },
     /// The file is complete.
     Finished(Summary),
@@ -93,6 +104,18 @@ pub enum Event {
         #[serde(default)]
         file: Option<Summary>,
     },
+}
+
+/// Somebody in the room, as the page names them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Peer {
+    /// The meeting software's own id; may be empty.
+    pub id: String,
+    /// The name shown; may be empty.
+    pub name: String,
+    /// The role, where the software has roles.
+    pub role: String,
 }
 
 /// What a recording is of: enough to tell whose file a directory holds.
@@ -182,8 +205,11 @@ pub struct Summary {
     pub width: u32,
     /// Rows; 0 in a file of sound alone.
     pub height: u32,
-    /// Final counters.
+    /// Final counters, of what was recorded and then left out of the file as well.
     pub stats: Stats,
+    /// Seconds at the end that were recorded of an empty room and left out.
+    #[serde(default)]
+    pub trimmed_s: f64,
     /// What a viewer may wonder about, a sentence each.
     #[serde(default)]
     pub warnings: Vec<String>,

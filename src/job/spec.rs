@@ -7,6 +7,7 @@ use url::Url;
 
 use super::egress::Egress;
 use super::page::PageOptions;
+use super::presence::PresenceRule;
 
 /// How long a page may take to be joined before it is reloaded.
 pub const DEFAULT_JOIN_TIMEOUT: Duration = Duration::from_secs(30);
@@ -121,11 +122,12 @@ impl std::str::FromStr for Resolution {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum JoinRule {
-    /// The page's own signal or a connected peer connection; a page that shows
-    /// neither within 10 s counts as joined by loading.
+    /// What the page says or a probe reads from it, or a connected peer
+    /// connection; a page that shows neither within 10 s counts as joined by loading.
     #[default]
     Auto,
-    /// Only `window.roomreel.joined`.
+    /// Only what the page says (`window.roomreel`, a console token) or a probe of
+    /// its software reads.
     Signal,
     /// Only inbound WebRTC media.
     Media,
@@ -258,6 +260,9 @@ pub struct RecordingSpec {
     /// What the page is opened with.
     #[serde(default)]
     pub page: PageOptions,
+    /// When it ends because of who is there.
+    #[serde(default)]
+    pub presence: PresenceRule,
 }
 
 impl RecordingSpec {

@@ -94,6 +94,7 @@ impl Inner {
             join: JoinRule::default(),
             max_duration_s: self.recording.max_duration.as_secs_f64(),
             audio_only: what.audio_only,
+            presence: self.presence.clone(),
         };
         let mut found = Recording::new(what.room_id, UNKNOWN_PAGE.into(), terms, id.created_at());
         found.id = id;

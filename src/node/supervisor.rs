@@ -205,7 +205,10 @@ impl Supervisor {
     fn left_something(&self, told: &Told) -> bool {
         let file = match &told.end {
             Some(End::Finished(_)) => true,
-            Some(End::Failed { file, .. }) => file.is_some(),
+            // A room that nobody came to has no file on purpose.
+            Some(End::Failed { kind, file, .. }) => {
+                file.is_some() || *kind == FailureKind::NobodyJoined
+            }
             None => false,
         };
         told.started_at().is_some() && told.salvaged.is_none() && !file

@@ -45,6 +45,7 @@ fn stopped() -> String {
         reason: StopReason::ClientRequest,
         at: Mono(6_500_000_000),
         recorded_s: 6.0,
+        trimmed_s: 0.0,
     })
 }
 
@@ -56,6 +57,7 @@ fn finished() -> String {
         width: 720,
         height: 1280,
         stats,
+        trimmed_s: 0.0,
         warnings: Vec::new(),
     }))
 }
@@ -105,6 +107,7 @@ fn wanted(room: &str) -> Wanted {
         fps: None,
         join: None,
         max_duration: None,
+        presence: None,
         audio_only: false,
         destination: None,
         webhook: None,

@@ -56,7 +56,7 @@ impl Told {
                 self.first_frame = Some((*t0, started_at));
                 return Some(Step::Run { started_at });
             }
-            Event::Stopped { reason, at, recorded_s } => {
+            Event::Stopped { reason, at, recorded_s, .. } => {
                 return Some(self.stop(*reason, Some(*at), *recorded_s));
             }
             Event::Finished(summary) if self.end.is_none() => {
@@ -115,7 +115,8 @@ mod tests {
         let first = Event::FirstFrame { t0: Mono(1_000_000_000), epoch_ms: 1_700_000_000_000 };
         let Some(Step::Run { started_at }) = told.take(&first) else { panic!("no run") };
         let at = Mono(3_500_000_000);
-        let stopped = Event::Stopped { reason: StopReason::RoomEnded, at, recorded_s: 2.0 };
+        let reason = StopReason::RoomEnded;
+        let stopped = Event::Stopped { reason, at, recorded_s: 2.0, trimmed_s: 0.0 };
         let Some(Step::PostProcess { stopped_at, recorded_s, .. }) = told.take(&stopped) else {
             panic!("no end")
         };

@@ -36,6 +36,12 @@ pub enum RecordError {
         /// There was to be no picture.
         audio_only: bool,
     },
+    /// Nobody but recorders came.
+    #[error("nobody joined the meeting within {seconds:.0} s: there is nothing to keep")]
+    NobodyJoined {
+        /// How long the room was known to be empty.
+        seconds: f64,
+    },
     /// Chromium could not be started or kept alive.
     #[error("{0}")]
     Browser(String),
@@ -61,6 +67,7 @@ impl RecordError {
             Self::StoppedBeforeJoin => FailureKind::BeamStopped,
             Self::Short { .. } => FailureKind::ShortRecordingError,
             Self::Blank { .. } => FailureKind::BlankRecordingError,
+            Self::NobodyJoined { .. } => FailureKind::NobodyJoined,
             _ => FailureKind::InternalError,
         }
     }

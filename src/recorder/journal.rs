@@ -117,6 +117,7 @@ fn end_torn_line(file: &mut File) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::job::Peer;
 
     #[test]
     fn lines_read_back_as_events() {
@@ -124,7 +125,7 @@ mod tests {
         let path = dir.path().join("journal.jsonl");
         let mut journal = Journal::open(Some(&path), None).unwrap();
         let events = [
-            Event::Peers { count: Some(7) },
+            Event::Peers { count: Some(7), peers: vec![Peer::default()] },
             Event::Stats(crate::job::Stats { painted: 3, ..Default::default() }),
             Event::Joined { how: "media".into(), at: crate::clock::Mono(5), reloads: 1 },
             Event::Notice { message: "with \"quotes\"\nand a newline".into() },

@@ -3,6 +3,7 @@
 //! Browsers may die and pages may crash; the recording goes on and the next
 //! browser enters again. What ends it is decided here and nowhere else.
 
+mod company;
 mod hearing;
 mod voices;
 
@@ -12,6 +13,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Interval, MissedTickBehavior, interval, sleep};
 
+use self::company::Company;
 use self::hearing::Hearing;
 use super::control::Control;
 use super::error::RecordError;
@@ -22,7 +24,7 @@ use super::{End, LEAVE_GRACE};
 use crate::browser::{Browser, EvaluateError, Gone, Launch, PageEvent, Surface};
 use crate::clock::Mono;
 use crate::job::{Event, RecordingSpec, Stats, StopReason};
-use crate::room::{self, JoinWatch, Reading, Verdict};
+use crate::room::{self, JoinWatch, Over, Reading, Verdict};
 
 /// How often the page is asked who is there.
 const READ_EVERY: Duration = Duration::from_millis(250);
@@ -60,7 +62,7 @@ pub(super) async fn attend(
         paused: false,
         resumed: Mono(0),
         grown: None,
-        peers: None,
+        company: Company::new(&spec.presence),
         crashes: 0,
         page_events: None,
         gate: Gate::Open,
@@ -71,18 +73,21 @@ pub(super) async fn attend(
         match attendance.visit().await {
             Left::End(end) => return end,
             // One that found no speaker is no broken installation.
-            Left::Lost(why) if attendance.begun.is_none() && !attendance.hearing.was_deaf() => {
+            Left::Lost(why)
+                if !attendance.company.has_joined() && !attendance.hearing.was_deaf() =>
+            {
                 return End::failed(RecordError::Browser(why));
             }
             Left::Lost(why) => {
+                attendance.lose_sight();
                 attendance.journal.notice(format!("{why}; starting browser {}", number + 1));
                 last_words = why;
             }
         }
     }
-    End::failed(RecordError::Browser(format!(
+    attendance.settle(End::failed(RecordError::Browser(format!(
         "{last_words}; {MOST_BROWSERS} browsers were used up"
-    )))
+    ))))
 }
 
 impl End {
@@ -136,8 +141,8 @@ struct Attendance<'a> {
     resumed: Mono,
     /// Frames in the file when it last grew, and when that was.
     grown: Option<(u64, Mono)>,
-    /// The last count told, so that only changes are.
-    peers: Option<u32>,
+    /// Who else is there.
+    company: Company,
     /// Of the page, in the browser that is visiting.
     crashes: u32,
     /// Of the browser that is visiting.
@@ -208,12 +213,14 @@ impl Attendance<'_> {
         self.hearing.begin(Mono::now());
         // One that cannot do even this is noticed when it does not come.
         let _ = browser.page().evaluate::<bool>(hearing::WAKE, READ_TIMEOUT).await;
-        let left = self.attend_with(&browser).await;
+        let mut left = self.attend_with(&browser).await;
         self.page_events = None;
         self.hearing.end();
-        if let Left::End(end) = &left {
+        if let Left::End(end) = left {
+            let end = self.settle(end);
             // Before the page leaves the room: its farewell is not in the file.
             self.studio.stop(end.at);
+            left = Left::End(end);
         }
         browser.close(LEAVE_GRACE).await;
         left
@@ -238,6 +245,7 @@ impl Attendance<'_> {
                 Interruption::End(end) => return Left::End(end),
                 Interruption::Gone(why) => return Left::Lost(why),
                 Interruption::Crashed(why) => {
+                    self.lose_sight();
                     self.journal.notice(format!("{why}; loading it again"));
                     self.crashes += 1;
                     if self.crashes > MOST_CRASHES {
@@ -274,6 +282,7 @@ impl Attendance<'_> {
     ) -> Result<Result<JoinWatch, String>, Interruption> {
         let limit = self.spec.join_timeout();
         let opened = Mono::now();
+        self.company.tokens.clear();
         let goto = browser.page().goto(&self.spec.meeting_url, limit);
         if let Err(error) = self.or_interrupted(Some(browser), goto).await? {
             return Ok(Err(self.gate.explain(browser, &error)));
@@ -282,15 +291,25 @@ impl Attendance<'_> {
         let mut watch = JoinWatch::new(self.spec.join, opened, limit);
         loop {
             let reading = self.read(browser).await?;
+            self.pass_tokens(&mut watch);
             match watch.feed(Mono::now(), reading.as_ref()) {
                 Verdict::Joined { how } => {
-                    self.joined(how.text(), reloads);
+                    self.joined(how, reloads);
                     self.check_size(browser).await?;
                     return Ok(Ok(watch));
                 }
                 // Not reached before `Joined`, and no reason to wait either.
-                Verdict::Present { .. } => return Ok(Ok(watch)),
-                Verdict::Ended => return Ok(Err("the page says the meeting is over".into())),
+                Verdict::Present | Verdict::Away | Verdict::Lost { .. } => return Ok(Ok(watch)),
+                // It ended while the page was away.
+                Verdict::Ended { .. } if self.company.has_joined() => {
+                    return Err(Interruption::End(End::stopped(StopReason::RoomEnded)));
+                }
+                Verdict::Ended { .. } => {
+                    return Ok(Err("the page says the meeting is over".into()));
+                }
+                Verdict::Refused { why } => {
+                    return Ok(Err(format!("the page says that it cannot join{why}")));
+                }
                 Verdict::Expired => {
                     return Ok(Err(format!(
                         "the page loaded but did not join the meeting within {} s",
@@ -300,15 +319,6 @@ impl Attendance<'_> {
                 Verdict::Waiting => {}
             }
             self.or_interrupted(Some(browser), sleep(READ_EVERY)).await?;
-        }
-    }
-
-    fn joined(&mut self, how: &str, reloads: u32) {
-        let at = Mono::now();
-        self.journal.tell(Event::Joined { how: how.to_owned(), at, reloads });
-        if self.begun.is_none() {
-            self.begun = Some(at);
-            self.studio.begin(at);
         }
     }
 
@@ -334,10 +344,19 @@ impl Attendance<'_> {
                 Ok(reading) => reading,
                 Err(interruption) => return interruption,
             };
+            self.pass_tokens(&mut watch);
             match watch.feed(Mono::now(), reading.as_ref()) {
-                Verdict::Ended => return Interruption::End(End::stopped(StopReason::RoomEnded)),
-                Verdict::Present { peers } => self.tell_peers(peers),
-                Verdict::Joined { .. } | Verdict::Waiting | Verdict::Expired => {}
+                Verdict::Ended { over } => {
+                    if over == Over::Removed {
+                        self.journal.notice("the recorder was put out of the meeting");
+                    }
+                    return Interruption::End(End::stopped(StopReason::RoomEnded));
+                }
+                Verdict::Lost { why } => return Interruption::Crashed(why),
+                _ => {}
+            }
+            if let Some(end) = self.look(reading.as_ref()) {
+                return Interruption::End(end);
             }
             if let Err(interruption) = self.or_interrupted(Some(browser), sleep(READ_EVERY)).await {
                 return interruption;
@@ -345,21 +364,20 @@ impl Attendance<'_> {
         }
     }
 
-    fn tell_peers(&mut self, count: Option<u32>) {
-        if count != self.peers {
-            self.peers = count;
-            self.journal.tell(Event::Peers { count });
+    fn pass_tokens(&mut self, watch: &mut JoinWatch) {
+        for token in self.company.tokens.drain(..) {
+            watch.hear(token);
         }
     }
 
     /// Asks all frames of the page; a page that does not answer gives no reading.
     async fn read(&mut self, browser: &Browser) -> Result<Option<Reading>, Interruption> {
         let page = browser.page();
+        let question = self.company.question.clone();
         let ask = async {
-            let question = room::read_expression();
-            let main = page.evaluate::<Reading>(question, READ_TIMEOUT).await?;
-            let frames = page.evaluate_frames::<Reading>(question, READ_TIMEOUT).await;
-            Ok::<_, EvaluateError>(main.with_frames(&frames))
+            let main = page.evaluate::<Reading>(&question, READ_TIMEOUT).await?;
+            let frames = page.evaluate_frames::<Reading>(&question, READ_TIMEOUT).await;
+            Ok::<_, EvaluateError>(main.with_frames(frames))
         };
         match self.or_interrupted(Some(browser), ask).await? {
             Ok(reading) => Ok(Some(reading)),

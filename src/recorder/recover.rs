@@ -43,7 +43,8 @@ pub fn recover(
     if !part.exists() && !path.exists() {
         return nothing(journal);
     }
-    let file = match mux::salvage(&part, &path) {
+    let (length_s, trimmed_s) = trimmed(&lines);
+    let file = match mux::salvage_to(&part, &path, length_s) {
         Ok(file) => file,
         Err(MuxError::Empty) => return nothing(journal),
         Err(error) => {
@@ -63,6 +64,7 @@ pub fn recover(
         width,
         height,
         stats: Stats { bytes: file.bytes, ..stats },
+        trimmed_s,
         warnings,
     };
     journal.tell(Event::Salvaged(summary.clone()));
@@ -72,6 +74,20 @@ pub fn recover(
 fn nothing(journal: &mut Journal) -> Result<Option<(PathBuf, Summary)>, RecordError> {
     journal.notice("nothing was recorded: there is nothing to salvage");
     Ok(None)
+}
+
+/// How long the file was to be and what was to be left out of it, in seconds: of a
+/// recording that had come to its end and was being trimmed. One that had not
+/// keeps everything.
+fn trimmed(lines: &[Line]) -> (Option<f64>, f64) {
+    let stopped = lines.iter().rev().find_map(|line| match line.event {
+        Event::Stopped { recorded_s, trimmed_s, .. } => Some((recorded_s, trimmed_s)),
+        _ => None,
+    });
+    match stopped {
+        Some((recorded_s, trimmed_s)) if trimmed_s > 0.0 => (Some(recorded_s), trimmed_s),
+        _ => (None, 0.0),
+    }
 }
 
 /// Wall clock of T0, if the journal knows it.

@@ -41,6 +41,8 @@ pub(super) struct FileEnd {
     pub(super) at: Mono,
     /// Frames in the file.
     pub(super) frames: u64,
+    /// Frames recorded after its end, which are left out.
+    pub(super) trimmed: u64,
 }
 
 pub(super) struct Studio {
@@ -153,6 +155,11 @@ impl Studio {
         self.encoder.resume(at);
     }
 
+    /// What is recorded from `at` on is left out if the file ends while this holds.
+    pub(super) fn trim(&self, at: Option<Mono>) {
+        self.encoder.trim(at);
+    }
+
     /// The file ends with what the screen shows at `at`.
     pub(super) fn stop(&self, at: Mono) {
         self.encoder.stop(at);
@@ -172,8 +179,8 @@ impl Studio {
     }
 
     /// The encoder took its last frame.
-    pub(super) fn note_end(&mut self, at: Mono, frames: u64) {
-        self.end = Some(FileEnd { at, frames });
+    pub(super) fn note_end(&mut self, end: FileEnd) {
+        self.end = Some(end);
     }
 
     /// Where the file ends, after a stop: the encoder knows as soon as the clock
@@ -181,7 +188,9 @@ impl Studio {
     pub(super) async fn end(&mut self) -> Option<FileEnd> {
         while self.end.is_none() {
             match self.encode_events.recv().await? {
-                EncodeEvent::Ended { end, frames, .. } => self.note_end(end, frames),
+                EncodeEvent::Ended { end: at, frames, trimmed, .. } => {
+                    self.note_end(FileEnd { at, frames, trimmed });
+                }
                 EncodeEvent::Failed(_) => return None,
                 EncodeEvent::FirstFrame { .. } | EncodeEvent::Drained { .. } => {}
             }

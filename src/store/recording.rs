@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::Id;
 use crate::job::{
-    Ended, FailureKind, IllegalTransition, JoinRule, Occurrence, PageOptions, Resolution, State,
-    StopReason,
+    Ended, FailureKind, IllegalTransition, JoinRule, Occurrence, PageOptions, PresenceRule,
+    Resolution, State, StopReason,
 };
 use crate::session::SessionId;
 
@@ -63,7 +63,7 @@ pub struct Recording {
 
 /// How a recording is made: request and configuration put together when it was
 /// accepted, so that a later change of the configuration does not change it.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Terms {
     /// Size of the picture.
     pub resolution: Resolution,
@@ -75,6 +75,9 @@ pub struct Terms {
     pub max_duration_s: f64,
     /// Sound alone.
     pub audio_only: bool,
+    /// When it ends because of who is there.
+    #[serde(default)]
+    pub presence: PresenceRule,
 }
 
 /// An endpoint that a request named for its own recording.

@@ -15,7 +15,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use futures::future::BoxFuture;
 
 use super::*;
-use crate::job::{FailureKind, JoinRule, Resolution, StopReason};
+use crate::job::{FailureKind, JoinRule, PresenceRule, Resolution, StopReason};
 
 /// Opens the store of a directory, a new one or what an earlier one left there.
 type Open = fn(&Path) -> BoxFuture<'_, Arc<dyn Whole>>;
@@ -121,6 +121,7 @@ fn recording(room: &str) -> Recording {
         join: JoinRule::Auto,
         max_duration_s: 60.0,
         audio_only: false,
+        presence: PresenceRule::default(),
     };
     Recording::new(room.into(), "https://meet.example/?token=t".into(), terms, Utc::now())
 }

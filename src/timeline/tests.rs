@@ -477,3 +477,37 @@ fn a_screen_that_died_is_filled_up_to_the_stop() {
     assert_eq!((file.frames.len(), file.left.len()), (9, 48_000));
     assert_eq!((file.end, timeline.counters().late), (Some(ms(1000)), 9));
 }
+
+#[test]
+fn a_cut_lies_where_the_clock_was() {
+    let origin = Mono(9 * SECOND);
+    let at = |number: u64| origin + Duration::from_millis(100 * number);
+    let mut timeline = Timeline::new(10, None);
+    assert_eq!(timeline.cut(at(5)), None);
+    timeline.begin(origin);
+    for number in 0..60 {
+        match number {
+            // Frames 0 to 19, then 20 to 39 for the ticks from 40 on.
+            20 => timeline.pause(at(20)),
+            40 => timeline.resume(at(40)),
+            _ => {}
+        }
+        timeline.tick(tick(at(number), number, true));
+    }
+    let cut = |at: Mono| timeline.cut(at).map(|cut| (cut.frames, cut.samples, cut.at));
+    for (number, frames, clock) in [
+        (0, 1, 1),
+        (1, 1, 1),
+        (19, 19, 19),
+        (20, 20, 20),
+        // In the pause, and where it ends.
+        (33, 20, 20),
+        (40, 20, 20),
+        (41, 21, 41),
+        (59, 39, 59),
+    ] {
+        assert_eq!(cut(at(number)), Some((frames, frames * 4800, at(clock))), "tick {number}");
+    }
+    assert_eq!(cut(at(40) + Duration::from_millis(1)).map(|cut| cut.0), Some(21));
+    assert_eq!((cut(at(60)), cut(at(600))), (None, None));
+}

@@ -25,6 +25,9 @@ use super::{MuxError, verify};
 const HEADER: u64 = 8;
 const LARGE_HEADER: u64 = 16;
 
+/// Zeros written at once.
+const ZEROS: u64 = 1 << 20;
+
 /// One positioned write.
 #[derive(Debug, Clone)]
 pub(super) struct Write {
@@ -81,7 +84,8 @@ pub(super) fn finish(part: &Path, index: &Index) -> Result<Option<Moov>, MuxErro
     let Some(plan) = plan(index)? else { return Ok(None) };
     let file =
         File::options().read(true).write(true).open(part).map_err(MuxError::io("open", part))?;
-    // Drops what a torn write left behind the last complete fragment.
+    // Drops what a torn write left behind the last complete fragment, or what is
+    // to be left out of the file.
     file.set_len(index.end).map_err(MuxError::io("shorten", part))?;
     for write in &plan.prepare {
         write.apply(&file).map_err(MuxError::io("write", part))?;
@@ -96,5 +100,23 @@ pub(super) fn finish(part: &Path, index: &Index) -> Result<Option<Moov>, MuxErro
     if verify::layout(&reader)?.moov.start != plan.moov_at {
         return Err(MuxError::Verify("the moov is not where it was put"));
     }
+    if index.is_trimmed() {
+        scrub(&file, part, &moov)?;
+    }
     Ok(Some(moov))
+}
+
+/// Overwrites with zeros what lies behind the last frame and belongs to no sample:
+/// pictures that were left out, where sound of the time before came to lie behind
+/// them. Doing it twice is harmless.
+pub(super) fn scrub(file: &File, path: &Path, moov: &Moov) -> Result<(), MuxError> {
+    for hole in verify::holes(file.metadata().map_err(MuxError::io("look at", path))?.len(), moov) {
+        let mut at = hole.start;
+        while at < hole.end {
+            let zeros = vec![0; (hole.end - at).min(ZEROS) as usize];
+            file.write_all_at(&zeros, at).map_err(MuxError::io("write", path))?;
+            at += zeros.len() as u64;
+        }
+    }
+    file.sync_all().map_err(MuxError::io("sync", path))
 }

@@ -30,6 +30,8 @@ pub struct Index {
     pub(super) fragments: Vec<Fragment>,
     /// Real samples of sound, priming and the encoder's padding not counted.
     sound: u64,
+    /// Something was left out at the end.
+    trimmed: bool,
 }
 
 /// The samples of one track.
@@ -107,7 +109,8 @@ impl Index {
             return Err(MuxError::NotPart("its tracks are not ours"));
         }
         let (end, fragments, sound) = (media_at, Vec::new(), u64::MAX);
-        Ok(Self { growing, moov_at, reserve_at, media_at, end, tracks, fragments, sound })
+        let trimmed = false;
+        Ok(Self { growing, moov_at, reserve_at, media_at, end, tracks, fragments, sound, trimmed })
     }
 
     /// Forgets the last fragment, which began at `start`.
@@ -120,6 +123,70 @@ impl Index {
             }
             self.end = start;
         }
+    }
+
+    /// Leaves out all but the first `frames` of the picture and `sound` real samples,
+    /// as if nothing had come after them. A fragment that holds both kinds is
+    /// entered once for each track of it that stays.
+    pub(crate) fn cut(&mut self, frames: u64, sound: u64) {
+        let mut left: Vec<usize> = self
+            .tracks
+            .iter()
+            .map(|track| {
+                let samples = match track.video {
+                    true => frames,
+                    false => (track.priming + sound).div_ceil(u64::from(track.delta)),
+                };
+                usize::try_from(samples).unwrap_or(usize::MAX).min(track.sizes.len())
+            })
+            .collect();
+        let keep = left.clone();
+        let mut seen = [0; TRACKS];
+        for fragment in std::mem::take(&mut self.fragments) {
+            let counts = fragment.counts.map(|count| count as usize);
+            let whole = left.iter().zip(counts).all(|(left, count)| *left >= count);
+            let mut at = fragment.payload;
+            for (number, track) in self.tracks.iter().enumerate() {
+                let kept = left[number].min(counts[number]);
+                left[number] -= kept;
+                if kept > 0 && !whole {
+                    let mut part =
+                        Fragment { payload: at, counts: [0; TRACKS], bytes: [0; TRACKS] };
+                    let sizes = &track.sizes[seen[number]..seen[number] + kept];
+                    part.counts[number] = kept as u32;
+                    part.bytes[number] = sizes.iter().map(|&size| u64::from(size)).sum();
+                    self.fragments.push(part);
+                }
+                seen[number] += counts[number];
+                at += fragment.bytes[number];
+            }
+            if whole && fragment.len() > 0 {
+                self.fragments.push(fragment);
+            }
+        }
+        for (track, keep) in self.tracks.iter_mut().zip(keep) {
+            track.sizes.truncate(keep);
+            track.keys.retain(|&key| key as usize <= keep);
+        }
+        self.end =
+            self.fragments.iter().map(|f| f.payload + f.len()).max().unwrap_or(self.media_at);
+        self.sound = self.sound.min(sound);
+        self.trimmed = true;
+    }
+
+    /// The same for a file that is to last `seconds`.
+    pub(super) fn cut_to(&mut self, seconds: f64) {
+        let ticks = |track: &Track| (seconds * f64::from(track.timescale)).round().max(0.0) as u64;
+        let video = self.tracks.iter().find(|track| track.video);
+        let frames = video.map_or(0, |track| ticks(track).div_ceil(u64::from(track.delta)));
+        let sound = self.tracks.iter().find(|track| !track.video).map_or(0, ticks);
+        self.cut(frames, sound);
+    }
+
+    /// Something was left out by [`cut`](Self::cut): bytes between what stays have
+    /// to go.
+    pub(super) fn is_trimmed(&self) -> bool {
+        self.trimmed
     }
 
     /// Ends the sound after `samples` real ones; without this it lasts as long

@@ -13,7 +13,7 @@ use super::fragment::enter;
 use super::index::Index;
 use super::nal::{audio_is_intact, video_is_intact};
 use super::reader::{BoxAt, Reader};
-use super::{MuxError, verify};
+use super::{MuxError, in_place, verify};
 
 /// No `moof` of ours comes near this; a length beyond it is garbage.
 const MOOF_MAX: u64 = 16 << 20;
@@ -32,6 +32,15 @@ const HEAD_MAX: u64 = 1 << 20;
 /// [`MuxError::NotPart`] if the file is something else, [`MuxError::Damaged`] if it
 /// broke in its middle. It is kept then, as after any other error.
 pub fn salvage(part: &Path, out: &Path) -> Result<Finished, MuxError> {
+    salvage_to(part, out, None)
+}
+
+/// Like [`salvage`], of a recording that had come to its end and whose file was to
+/// last `length_s` seconds: what was to be left out of it is.
+///
+/// # Errors
+/// Those of [`salvage`].
+pub fn salvage_to(part: &Path, out: &Path, length_s: Option<f64>) -> Result<Finished, MuxError> {
     let opened = match File::open(part) {
         // Finished and renamed, but nobody heard of it.
         Err(error) if error.kind() == io::ErrorKind::NotFound && out.exists() => {
@@ -46,12 +55,22 @@ pub fn salvage(part: &Path, out: &Path) -> Result<Finished, MuxError> {
     let ftyp = ftyp.ok_or(MuxError::NotPart("it does not begin with ftyp"))?;
     let second = file.box_at(ftyp.end)?.ok_or(MuxError::Empty)?;
     match second.kind {
-        Moov::KIND => finalise(part, out, &scan(&file, &second)?),
+        Moov::KIND => {
+            let mut index = scan(&file, &second)?;
+            if let Some(length_s) = length_s {
+                index.cut_to(length_s);
+            }
+            finalise(part, out, &index)
+        }
         // Turned over, not yet renamed.
         Free::KIND => {
             let (moov, _) = verify::ordinary(&file)?;
             // What turned it over may not have reached the disk: not after its name.
             opened.sync_all().map_err(MuxError::io("sync", part))?;
+            if length_s.is_some() {
+                let file = File::options().write(true).open(part);
+                in_place::scrub(&file.map_err(MuxError::io("open", part))?, part, &moov)?;
+            }
             conclude(part, out, &moov, Method::InPlace)
         }
         _ => Err(MuxError::NotPart("no moov follows its ftyp")),

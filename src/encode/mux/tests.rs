@@ -5,3 +5,4 @@ mod files;
 mod layout;
 mod media;
 mod tools;
+mod trim;

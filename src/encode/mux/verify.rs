@@ -1,6 +1,8 @@
 //! Reads a file back and compares it with the index, before anything that could
 //! still replace it is given up.
 
+use std::ops::Range;
+
 use mp4_atom::{Atom, Decode, Free, Ftyp, Mdat, Moov, StszSamples, Trak};
 
 use super::MuxError;
@@ -109,6 +111,27 @@ pub(super) fn ordinary(file: &Reader) -> Result<(Moov, Method), MuxError> {
         return Err(MuxError::Verify("its tables do not fit its media"));
     }
     Ok((moov, method))
+}
+
+/// The bytes of a file of `len` bytes that lie behind the last frame and belong to
+/// no sample.
+pub(super) fn holes(len: u64, moov: &Moov) -> Vec<Range<u64>> {
+    let end = |&(at, size): &(u64, u32)| at + u64::from(size);
+    let is_video = |trak: &&Trak| trak.mdia.minf.vmhd.is_some();
+    let samples = |trak: &Trak| listed(trak).unwrap_or_default();
+    let frames = moov.trak.iter().filter(is_video).flat_map(samples);
+    let Some(mut at) = frames.map(|sample| end(&sample)).max() else { return Vec::new() };
+    let mut behind: Vec<(u64, u32)> =
+        moov.trak.iter().flat_map(samples).filter(|sample| sample.0 >= at).collect();
+    behind.sort_unstable();
+    let mut holes = Vec::new();
+    for sample in behind.into_iter().chain([(len, 0)]) {
+        if sample.0 > at {
+            holes.push(at..sample.0);
+        }
+        at = at.max(end(&sample));
+    }
+    holes
 }
 
 fn decode(file: &Reader, moov: &BoxAt) -> Result<Moov, MuxError> {

@@ -48,7 +48,7 @@ fn every_frame_once_in_order_with_the_sound_where_it_belongs() {
     let told = events(&mut scene);
     let (t0, end) = (scene.time(2), scene.time(152));
     assert!(matches!(told[0], EncodeEvent::FirstFrame { t0: t } if t == t0), "{told:?}");
-    let EncodeEvent::Ended { end: cut, frames: 150, full: false } = told[1] else {
+    let EncodeEvent::Ended { end: cut, frames: 150, trimmed: 0, full: false } = told[1] else {
         panic!("{told:?}")
     };
     let EncodeEvent::Drained { end: told_end, frames: 150 } = told[2] else { panic!("{told:?}") };
@@ -179,7 +179,7 @@ fn a_pause_does_not_count_towards_the_longest_duration_and_is_on_disk() {
     }
     scene.sound_until(80);
     let told = events(&mut scene);
-    let Some(EncodeEvent::Ended { end, frames: 20, full: true }) = told.get(1) else {
+    let Some(EncodeEvent::Ended { end, frames: 20, trimmed: 0, full: true }) = told.get(1) else {
         panic!("{told:?}")
     };
     assert_eq!(*end, scene.time(67));
@@ -274,7 +274,7 @@ fn the_longest_duration_ends_the_file_without_a_stop() {
     }
     scene.sound_until(40);
     let told = events(&mut scene);
-    let Some(EncodeEvent::Ended { end, frames: 15, full: true }) = told.get(1) else {
+    let Some(EncodeEvent::Ended { end, frames: 15, trimmed: 0, full: true }) = told.get(1) else {
         panic!("{told:?}")
     };
     assert_eq!(*end, scene.time(15));
@@ -282,6 +282,56 @@ fn the_longest_duration_ends_the_file_without_a_stop() {
     scene.encoder.stop(scene.time(40));
     assert_eq!(scene.encoder.finish(&out).unwrap().duration_s, 1.5);
     assert_eq!(numbers(&out), (0..15).collect::<Vec<_>>());
+}
+
+#[test]
+fn the_end_that_was_given_up_is_in_the_sound_and_the_picture_no_more() {
+    let record = |trim: &[Option<u64>]| {
+        let mut scene = Scene::new(30, HOUR);
+        let out = scene.directory.path().join("film.mp4");
+        scene.encoder.begin(scene.time(0));
+        for number in 0..150 {
+            if number == 100 {
+                for wish in trim {
+                    scene.encoder.trim(wish.map(|number| scene.time(number)));
+                }
+            }
+            scene.tick(number, true);
+            scene.sound_until(number.saturating_sub(9));
+        }
+        scene.encoder.stop(scene.time(150));
+        scene.tick(150, true);
+        scene.sound_until(155);
+        let told = events(&mut scene);
+        let Some(EncodeEvent::Ended { frames, trimmed, .. }) = told.get(1) else {
+            panic!("{told:?}")
+        };
+        assert!(matches!(told[2], EncodeEvent::Drained { frames: f, .. } if f == *frames));
+        let (frames, trimmed) = (*frames, *trimmed);
+        let summary = scene.encoder.finish(&out).unwrap();
+        assert!((summary.duration_s - frames as f64 / 30.0).abs() < 1e-6);
+        assert_eq!(summary.trimmed_s, trimmed as f64 / 30.0);
+        assert_eq!((numbers(&out), trimmed), ((0..frames).collect::<Vec<_>>(), 150 - frames));
+        let sound = judge::sound(&out, frames as usize * 1600);
+        (frames, sound)
+    };
+    let (all, whole) = record(&[]);
+    assert_eq!(all, 150);
+    for (trim, frames) in [
+        (vec![Some(107)], 107),
+        (vec![Some(60), Some(91)], 91),
+        (vec![Some(60), None], 150),
+        // Nothing comes after it.
+        (vec![Some(400)], 150),
+    ] {
+        let (kept, sound) = record(&trim);
+        assert_eq!(kept, frames, "{trim:?}");
+        // Sample for sample what the whole file has there. The codec's last packet is
+        // only half decoded without the next one.
+        let sure = sound.len() - 2048;
+        let off = (0..sure).find(|&at| (sound[at] - whole[at]).abs() > 1e-4);
+        assert_eq!(off, None, "{trim:?}");
+    }
 }
 
 #[test]

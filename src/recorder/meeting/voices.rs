@@ -4,12 +4,14 @@
 use std::time::Duration;
 
 use super::super::error::RecordError;
+use super::super::studio::FileEnd;
 use super::{Attendance, End, Interruption};
 use crate::browser::PageEvent;
 use crate::clock::Mono;
 use crate::display::ScreenEvent;
 use crate::encode::EncodeEvent;
 use crate::job::{Event, StopReason};
+use crate::room::Token;
 use crate::speaker::SpeakerEvent;
 
 /// After joining, a page that paints nothing for this long has failed.
@@ -51,10 +53,10 @@ impl Attendance<'_> {
                 self.journal.tell(Event::FirstFrame { t0, epoch_ms: first.epoch_ms });
                 None
             }
-            EncodeEvent::Ended { end, frames, .. } => {
+            EncodeEvent::Ended { end: at, frames, trimmed, .. } => {
                 // Nobody has stopped it: it is full.
-                self.studio.note_end(end, frames);
-                Some(End { reason: Ok(StopReason::MaxDuration), at: end })
+                self.studio.note_end(FileEnd { at, frames, trimmed });
+                Some(End { reason: Ok(StopReason::MaxDuration), at })
             }
             EncodeEvent::Failed(error) => Some(End::failed(error.into())),
             EncodeEvent::Drained { .. } => None,
@@ -76,7 +78,12 @@ impl Attendance<'_> {
                 tracing::debug!(%url, "a window that the page opened was closed");
                 None
             }
-            PageEvent::Console { .. } => None,
+            PageEvent::Console { text, .. } => {
+                if let Some(token) = Token::read(&text) {
+                    self.company.tokens.push(token);
+                }
+                None
+            }
         }
     }
 

@@ -58,7 +58,7 @@ pub(super) fn doc(recording: &Recording) -> Result<String, Unavailable> {
         started_at: recording.started_at,
         stopped_at: recording.stopped_at,
         meeting_url: exposed(&recording.meeting_url),
-        terms: recording.terms,
+        terms: recording.terms.clone(),
         destination: recording.destination.clone(),
         webhook: recording.webhook.as_ref().map(|target| Target {
             url: exposed(&target.url),

@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::job::{Ended, FailureKind, JoinRule, Resolution, StopReason};
+use crate::job::{Ended, FailureKind, JoinRule, PresenceRule, Resolution, StopReason};
 use crate::store::{Id, Terms};
 
 const COMMON: &[&str] = &[
@@ -34,6 +34,7 @@ fn recording() -> Recording {
         join: JoinRule::Auto,
         max_duration_s: 60.0,
         audio_only: false,
+        presence: PresenceRule::default(),
     };
     let url = "https://meet.example/preview/r/bot?auth_token=s3cret&skip_preview=true";
     let mut recording = Recording::new("standup".into(), url.into(), terms, at(0));

@@ -1,13 +1,14 @@
 //! The scripts of `room` in a real page.
 
 use roomreel::browser::Page;
-use roomreel::room::{Reading, Signal, install_script, read_expression};
+use roomreel::job::Peer;
+use roomreel::room::{Over, Reading, Sight, install_script, read_expression};
 
 use super::site::Site;
 use super::{PATIENCE, launch};
 
 async fn read(page: &Page) -> Reading {
-    page.evaluate(read_expression(), PATIENCE).await.unwrap()
+    page.evaluate(&read_expression(None), PATIENCE).await.unwrap()
 }
 
 /// True for each thing that a page could tell the wrapped constructor by.
@@ -96,7 +97,19 @@ async fn the_page_s_word_is_taken_in_any_form() {
     page.install(install_script()).await.unwrap();
     let site = Site::open("<p id=roomreel>").await;
     page.goto(&site.url("/"), PATIENCE).await.unwrap();
-    let said = |joined, peers, ended| Some(Signal { joined, peers, ended });
+    let said = |joined, count, ended: bool| {
+        let over = ended.then_some(Over::Ended);
+        Some(Sight { probe: "signal".into(), joined, count, over, ..Sight::default() })
+    };
+    let peer = |id: &str, name: &str, role: &str| Peer {
+        id: id.into(),
+        name: name.into(),
+        role: role.into(),
+    };
+    let listed = |peers: Vec<Peer>| {
+        let count = Some(peers.len() as u32);
+        Some(Sight { peers: Some(peers), ..said(true, count, false).unwrap() })
+    };
     for (word, expected) in [
         ("undefined", None),
         ("null", None),
@@ -109,10 +122,20 @@ async fn the_page_s_word_is_taken_in_any_form() {
         ("{joined: true, peers: 1.5}", said(true, None, false)),
         ("{joined: true, peers: 2 ** 40}", said(true, None, false)),
         ("{get joined() { throw new Error('no') }}", None),
+        ("{joined: true, peers: []}", listed(vec![])),
+        (
+            "{joined: true, peers: ['Ada', {id: 7, name: 'Bo', role: 'host'}, null, {name: []}]}",
+            listed(vec![
+                peer("", "Ada", ""),
+                peer("7", "Bo", "host"),
+                peer("", "", ""),
+                peer("", "", ""),
+            ]),
+        ),
     ] {
         let set = format!("void (window.roomreel = {word})");
         page.evaluate::<()>(&set, PATIENCE).await.unwrap();
-        assert_eq!(read(page).await.signal, expected, "{word}");
+        assert_eq!(read(page).await.sight, expected, "{word}");
     }
     running.browser.close(PATIENCE).await;
 }

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use chrono::{TimeDelta, Utc};
-use roomreel::job::{FailureKind, JoinRule, Resolution, State, StopReason};
+use roomreel::job::{FailureKind, JoinRule, PresenceRule, Resolution, State, StopReason};
 use roomreel::store::{Asset, Failure, Id, Recording, SqliteStore, Store, Terms};
 
 /// A recording of half a minute that is over.
@@ -35,6 +35,7 @@ impl Past {
             join: JoinRule::Auto,
             max_duration_s: 60.0,
             audio_only: false,
+            presence: PresenceRule::default(),
         };
         let url = format!("https://meet.example/{room}?auth_token=kept-to-itself");
         let mut recording = Recording::new(room.clone(), url.into(), terms, began);
