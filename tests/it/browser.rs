@@ -3,6 +3,7 @@
 mod lives;
 mod loads;
 mod rooms;
+mod sdks;
 mod site;
 
 use std::path::Path;

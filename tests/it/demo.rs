@@ -14,17 +14,17 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use url::Url;
 
 const PATIENCE: Duration = Duration::from_secs(60);
-const RECORDER: &str = "/preview/demo/__internal_recorder?skip_preview=true";
+pub(crate) const RECORDER: &str = "/preview/demo/__internal_recorder?skip_preview=true";
 
 /// A demo server, gone with this.
-struct Demo {
+pub(crate) struct Demo {
     address: SocketAddr,
     http: reqwest::Client,
     _stop: DropGuard,
 }
 
 impl Demo {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
@@ -32,11 +32,11 @@ impl Demo {
         Self { address, http: reqwest::Client::new(), _stop: stop.drop_guard() }
     }
 
-    fn link(&self, path: &str) -> Url {
+    pub(crate) fn link(&self, path: &str) -> Url {
         Url::parse(&format!("http://{}{path}", self.address)).unwrap()
     }
 
-    async fn peers(&self) -> Vec<Value> {
+    pub(crate) async fn peers(&self) -> Vec<Value> {
         let answer = self.http.get(self.link("/api/rooms/demo")).send().await.unwrap();
         let body: Value = answer.json().await.unwrap();
         body["peers"].as_array().unwrap().clone()
@@ -49,20 +49,20 @@ impl Demo {
         names
     }
 
-    async fn post(&self, path: &str) -> u16 {
+    pub(crate) async fn post(&self, path: &str) -> u16 {
         let answer = self.http.post(self.link(path)).json(&json!({})).send().await.unwrap();
         answer.status().as_u16()
     }
 }
 
 /// A participant's browser.
-struct Guest {
-    browser: Browser,
+pub(crate) struct Guest {
+    pub(crate) browser: Browser,
     _dir: TempDir,
 }
 
 impl Guest {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let launch = Launch {
             options: BrowserOptions { loopback_webrtc: true, ..BrowserOptions::default() },
@@ -79,12 +79,12 @@ impl Guest {
         self.browser.page()
     }
 
-    async fn open(&self, link: &Url) {
+    pub(crate) async fn open(&self, link: &Url) {
         self.page().goto(link, PATIENCE).await.unwrap();
     }
 
     /// Waits until the expression is true.
-    async fn until(&self, expression: &str) {
+    pub(crate) async fn until(&self, expression: &str) {
         let waiting = async {
             loop {
                 match self.page().evaluate::<bool>(expression, PATIENCE).await {

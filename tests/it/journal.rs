@@ -3,9 +3,15 @@
 use std::path::Path;
 
 use roomreel::job::{Event, Summary};
+use roomreel::recorder::journal::Line;
 
 /// Every event so far, oldest first; a torn last line is left out.
 pub fn read(path: &Path) -> Vec<Event> {
+    lines(path).into_iter().map(|line| line.event).collect()
+}
+
+/// The same with the time of each.
+pub fn lines(path: &Path) -> Vec<Line> {
     let text = std::fs::read_to_string(path).unwrap_or_default();
     text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
 }

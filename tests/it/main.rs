@@ -15,6 +15,7 @@ mod killed;
 mod meeting;
 mod official_sdk;
 mod page_options;
+mod presence;
 mod record_alone;
 mod record_ends;
 mod record_picture;

@@ -2,7 +2,7 @@
 
 use roomreel::browser::Page;
 use roomreel::job::Peer;
-use roomreel::room::{Over, Reading, Sight, install_script, read_expression};
+use roomreel::room::{Crowd, Over, Reading, Seen, Sight, install_script, read_expression};
 
 use super::site::Site;
 use super::{PATIENCE, launch};
@@ -113,7 +113,8 @@ async fn the_page_s_word_is_taken_in_any_form() {
     for (word, expected) in [
         ("undefined", None),
         ("null", None),
-        ("7", None),
+        ("7", said(true, Some(7), false)),
+        ("'7'", None),
         ("document.querySelector('p')", None),
         ("{}", said(false, None, false)),
         ("{joined: true, peers: 0, ended: false}", said(true, Some(0), false)),
@@ -170,5 +171,64 @@ async fn a_page_that_insists_on_devices_gets_black_and_silent_ones() {
     let (brightest, loudest, played): (u8, f32, f32) = page.evaluate(look, PATIENCE).await.unwrap();
     assert!(brightest < 8, "{brightest}");
     assert!(loudest == 0.0 && played > 0.0, "{loudest} after {played} s");
+    running.browser.close(PATIENCE).await;
+}
+
+#[tokio::test]
+async fn connections_that_a_page_drops_are_collected_and_still_give_statistics() {
+    let running = launch(|l| l.options.extra_flags.push("--js-flags=--expose-gc".into())).await;
+    let page = running.browser.page();
+    page.install(install_script()).await.unwrap();
+    let site = Site::open("<p>meeting").await;
+    page.goto(&site.url("/"), PATIENCE).await.unwrap();
+    let drop = r"(async () => {
+      const live = new RTCPeerConnection();
+      if (!((await live.getStats()) instanceof RTCStatsReport)) throw new Error('no report');
+      if (!(await RTCPeerConnection.generateCertificate({ name: 'ECDSA', namedCurve: 'P-256' }))) {
+        throw new Error('no certificate');
+      }
+      const refs = [];
+      (() => {
+        for (let i = 0; i < 20; i += 1) {
+          const dropped = new RTCPeerConnection();
+          dropped.close();
+          refs.push(new WeakRef(dropped));
+        }
+      })();
+      for (let tries = 0; tries < 100; tries += 1) {
+        await new Promise((done) => setTimeout(done, 50));
+        gc();
+        await new Promise((done) => setTimeout(done, 0));
+        if (refs.every((ref) => ref.deref() === undefined)) break;
+      }
+      return [refs.filter((ref) => ref.deref()).length, live.signalingState];
+    })()";
+    let (kept, state): (usize, String) = page.evaluate(drop, PATIENCE).await.unwrap();
+    assert_eq!((kept, state.as_str()), (0, "stable"));
+    assert_eq!(read(page).await.webrtc.unwrap().connections, 21);
+    running.browser.close(PATIENCE).await;
+}
+
+#[tokio::test]
+async fn a_meeting_in_a_frame_of_another_site_is_seen_and_one_that_hangs_is_unknown() {
+    let inner = Site::open("<script>window.roomreel = {joined: true, peers: 2}</script>").await;
+    let port = inner.address.port();
+    let outer = Site::open(&format!("<iframe src='http://localhost:{port}/'></iframe>")).await;
+    let running = launch(|_| ()).await;
+    let page = running.browser.page();
+    page.install(install_script()).await.unwrap();
+    page.goto(&outer.url("/"), PATIENCE).await.unwrap();
+    let whole = async |patience| {
+        let question = read_expression(None);
+        let main: Reading = page.evaluate(&question, PATIENCE).await.unwrap();
+        main.with_frames(page.evaluate_frames(&question, patience).await)
+    };
+    assert_eq!(whole(PATIENCE).await.sight.unwrap().count, Some(2));
+    // The frame's own thread never comes back.
+    let hang = "location.hostname === 'localhost' && setTimeout(() => { for (;;); }, 0)";
+    page.evaluate_frames::<u32>(hang, PATIENCE).await;
+    let reading = whole(std::time::Duration::from_secs(2)).await;
+    assert_eq!(reading.sight, None);
+    assert_eq!(Crowd::new(vec![], vec![]).look(Some(&reading)), Seen::UNKNOWN);
     running.browser.close(PATIENCE).await;
 }

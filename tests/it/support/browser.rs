@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::process::Command;
 
+use rustix::process::{Signal, kill_process_group};
+
 use super::process::{Running, run};
 
 /// Debian's wrapper script adds flags of its own; this is what it starts.
@@ -39,7 +41,7 @@ pub fn screenshot(url: &str, size: (u32, u32), png: &Path) {
 /// Dropping it ends the browser without a word to the meeting, as a crash would; how to
 /// leave politely is for the meeting to know.
 pub struct Publisher {
-    _browser: Running,
+    browser: Running,
     /// Deleted after the browser is gone.
     _profile: tempfile::TempDir,
 }
@@ -61,6 +63,11 @@ impl Publisher {
                 .arg("--remote-debugging-port=0")
                 .arg(url),
         );
-        Self { _browser: browser, _profile: profile }
+        Self { browser, _profile: profile }
+    }
+
+    /// Kills the browser with all its processes: it can say goodbye to nobody.
+    pub fn kill(self) {
+        let _ = kill_process_group(self.browser.pid(), Signal::KILL);
     }
 }
