@@ -270,6 +270,7 @@ impl Automaton {
             fps: None,
             join: None,
             max_duration: None,
+            presence: None,
             audio_only: false,
             destination: None,
             webhook: None,

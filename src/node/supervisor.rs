@@ -170,7 +170,7 @@ impl Supervisor {
         };
         for event in events {
             self.log(&event);
-            if let Event::Peers { count } = event {
+            if let Event::Peers { count, .. } = event {
                 self.shows(count);
             }
             if let Some(step) = told.take(&event) {

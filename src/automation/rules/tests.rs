@@ -1,7 +1,7 @@
 //! Each rule where it is meant, and everything that speaks against it.
 
 use super::*;
-use crate::job::{JoinRule, Resolution};
+use crate::job::{JoinRule, PresenceRule, Resolution};
 use crate::store::{StopAsked, Terms};
 
 fn at(seconds: f64) -> DateTime<Utc> {
@@ -80,6 +80,7 @@ fn recording(state: State, created: f64) -> Recording {
         join: JoinRule::Auto,
         max_duration_s: 60.0,
         audio_only: false,
+        presence: PresenceRule::default(),
     };
     let url = "https://meet.example/".into();
     let mut recording = Recording::new("r".into(), url, terms, at(created));

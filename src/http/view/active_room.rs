@@ -223,7 +223,7 @@ impl PeerWithTracksView {
 #[cfg(test)]
 mod tests {
     use crate::config::Config;
-    use crate::job::{JoinRule, Resolution, State};
+    use crate::job::{JoinRule, PresenceRule, Resolution, State};
     use crate::session::Session;
     use crate::store::Terms;
 
@@ -257,6 +257,7 @@ mod tests {
             join: JoinRule::Auto,
             max_duration_s: 60.0,
             audio_only: false,
+            presence: PresenceRule::default(),
         };
         let mut made = Recording::new("r".into(), "https://meet.example/".into(), terms, at(2));
         made.state = state;
