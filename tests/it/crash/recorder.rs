@@ -112,7 +112,7 @@ impl Recorder {
         self.point("first_frame");
         let reason = self.obey(&socket);
         let at = Mono(4_500_000_000);
-        self.tell(Event::Stopped { reason, at, recorded_s: 3.5 });
+        self.tell(Event::Stopped { reason, at, recorded_s: 3.5, trimmed_s: 0.0 });
         self.point("stopped");
         std::fs::rename(self.part(), self.file(&spec)).unwrap();
         self.point("finalised");
@@ -196,6 +196,7 @@ fn summary(spec: &RecordingSpec) -> Summary {
     let stats = Stats { elapsed_s: 3.5, loudest_dbfs: -10.0, changed_s: 3.0, ..Stats::default() };
     Summary {
         duration_s: 3.5,
+        trimmed_s: 0.0,
         bytes: 4,
         width: spec.resolution.width(),
         height: spec.resolution.height(),
