@@ -220,6 +220,11 @@ impl Automaton {
                 });
                 FULL_RETRY
             }
+            // Several, and a rule names none.
+            Err(error @ StartError::Destination(_)) => {
+                tracing::error!(%room_id, rule, %error, "a rule cannot start a recording");
+                return Ok(None);
+            }
             Err(StartError::Closing) => POLL,
         };
         Ok(Some(wait))

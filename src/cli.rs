@@ -11,7 +11,9 @@ pub(crate) mod record;
 pub(crate) mod recorder;
 pub(crate) mod salvage;
 pub(crate) mod serve;
+pub(crate) mod storage;
 pub(crate) mod token;
+pub(crate) mod upload;
 
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};

@@ -7,6 +7,7 @@
 
 mod auth;
 mod automation;
+mod destination;
 mod duration;
 mod environment;
 mod hooks;
@@ -33,6 +34,7 @@ pub(crate) use environment::is_setting;
 
 pub use auth::{AppKey, Auth, SHORTEST_SECRET};
 pub use automation::Automation;
+pub use destination::{BUILT_IN, Destination, Kind, LONGEST_LINK, Sse, Style};
 pub use duration::parse as parse_duration;
 pub use hooks::{Hooks, Sender};
 pub use meeting::Meeting;
@@ -55,7 +57,7 @@ pub struct Config {
     pub server: Server,
     /// Where things are kept.
     pub data: Data,
-    /// How long files are kept and handed out.
+    /// Where files go and how long they are kept.
     pub storage: Storage,
     /// What a recording is when its request does not say.
     pub recording: Recording,
@@ -360,6 +362,7 @@ impl Config {
         let sections = sections.and(self.automation.check(self.meeting.has_template()));
         let sections = sections.and(self.presence.check());
         sections.map_err(|(setting, problem)| ConfigError::Value { setting, problem })?;
+        self.storage.check()?;
         self.webhooks.check()
     }
 }
@@ -384,7 +387,8 @@ fn describe(error: &figment::Error, path: Option<&Path>) -> String {
 /// section that holds secrets: this text is printed.
 fn without_values(error: &figment::Error) -> String {
     use figment::error::Kind;
-    let secret = error.path.first().is_some_and(|s| matches!(s.as_str(), "auth" | "page"));
+    let secret = ["auth", "page", "storage"];
+    let secret = error.path.first().is_some_and(|section| secret.contains(&section.as_str()));
     match &error.kind {
         Kind::InvalidType(_, expected) if secret => format!("wrong type, expected {expected}"),
         Kind::InvalidValue(_, expected) if secret => format!("bad value, expected {expected}"),

@@ -51,6 +51,9 @@ pub struct EncodeConfig {
     pub part: PathBuf,
     /// The file ends by itself at this length.
     pub max_duration: Duration,
+    /// Bytes of media up to which the finished file is a copy;
+    /// [`COMPACT_MAX`](mux::COMPACT_MAX) when absent.
+    pub copy_max: Option<u64>,
     /// Niceness of the encode thread, 0 to 19: the page's own work comes first.
     pub nice: i32,
 }
@@ -94,6 +97,8 @@ pub struct Encoder {
     intake: Intake,
     stats: Arc<Mutex<Stats>>,
     part: PathBuf,
+    /// Bytes of media up to which the finished file is a copy.
+    copy_max: u64,
     /// Width and height of the picture; zeros without one.
     size: (u32, u32),
     /// `None` once joined.
@@ -169,7 +174,8 @@ impl Encoder {
                 worker.run()
             })
             .map_err(|error| EncodeError::Thread(format!("cannot start: {error}")))?;
-        Ok(Self { intake, stats, part: config.part, size, thread: Some(thread) })
+        let copy_max = config.copy_max.unwrap_or(mux::COMPACT_MAX);
+        Ok(Self { intake, stats, part: config.part, copy_max, size, thread: Some(thread) })
     }
 
     /// The door for screen and speaker.
@@ -234,7 +240,7 @@ impl Encoder {
         if stats.recorded == 0 {
             return Err(EncodeError::Empty);
         }
-        let file = mux::finalise(&self.part, out, &index)?;
+        let file = mux::finalise_by(&self.part, out, &index, self.copy_max)?;
         Ok(Summary {
             duration_s: file.duration.as_secs_f64(),
             bytes: file.bytes,

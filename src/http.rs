@@ -48,7 +48,7 @@ use crate::config::{self, Config, ConfigError};
 use crate::net;
 use crate::node::{Claim, Node};
 use crate::session::SessionId;
-use crate::storage::Local;
+use crate::storage::{SetupError as StorageError, Storage};
 use crate::store::{OpenError, Recording, Rooms, SqliteStore, Store, Unavailable};
 use crate::token::Keys;
 use crate::webhook::{Deliverer, Senders, SetupError};
@@ -58,9 +58,6 @@ const DATABASE: &str = "roomreel.db";
 
 /// How long open connections may take to end once the recordings have.
 const LINGER: Duration = Duration::from_secs(2);
-
-/// Names of the storages that a start may choose from.
-const DESTINATIONS: [&str; 1] = ["default"];
 
 /// Why the service did not start, or fell over.
 #[derive(Debug, thiserror::Error)]
@@ -91,6 +88,9 @@ pub enum ServeError {
         /// Why not.
         source: std::io::Error,
     },
+    /// A destination for files cannot be used.
+    #[error(transparent)]
+    Storage(StorageError),
     /// The database cannot be used.
     #[error(transparent)]
     Database(#[from] OpenError),
@@ -127,6 +127,7 @@ pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
     node: Node,
+    storage: Arc<Storage>,
     closing: CancellationToken,
     routes: Router,
     deliverer: Deliverer,
@@ -146,7 +147,7 @@ struct App {
     senders: Arc<Senders>,
     /// Rung when a room told something.
     hooked: Arc<Notify>,
-    storage: Arc<Local>,
+    storage: Arc<Storage>,
     /// Where a request's meeting may be.
     addresses: net::Guard,
     /// Rung when there is something to deliver.
@@ -194,7 +195,11 @@ impl Server {
         // Before anything there is touched: a newer version would change its tables
         // under an older one that runs.
         let claim = Claim::take(&config.data.dir).map_err(unusable)?;
-        let storage = Arc::new(Local::open(&config.data.dir, public_url).map_err(unusable)?);
+        let storage = Storage::open(&config.data.dir, public_url, &config.storage);
+        let storage = Arc::new(storage.map_err(|error| match error {
+            StorageError::Data(source) => unusable(source),
+            error => ServeError::Storage(error),
+        })?);
         let database = SqliteStore::open(&config.data.dir.join(DATABASE)).await?;
         let store = wrap(Arc::new(database.clone()));
         let rooms: Arc<dyn Rooms> = Arc::new(database);
@@ -233,7 +238,7 @@ impl Server {
             rooms,
             senders: Arc::new(senders),
             hooked,
-            storage,
+            storage: Arc::clone(&storage),
             addresses,
             told,
             settings: Arc::new(Settings {
@@ -251,7 +256,17 @@ impl Server {
         let keys = Keys::new(config.auth.keys.clone());
         let guard = Guard::new(address, &config.server, !keys.is_empty());
         let routes = routes::router(app, guard, keys);
-        Ok(Self { listener, address, node, closing, routes, deliverer, automaton, _claim: claim })
+        Ok(Self {
+            listener,
+            address,
+            node,
+            storage,
+            closing,
+            routes,
+            deliverer,
+            automaton,
+            _claim: claim,
+        })
     }
 
     /// Where it listens; the port is the real one if 0 was asked for.
@@ -266,6 +281,10 @@ impl Server {
         tokio::spawn({
             let node = self.node.clone();
             async move { node.keep_clean().await }
+        });
+        tokio::spawn({
+            let (storage, closing) = (Arc::clone(&self.storage), self.closing.clone());
+            async move { closing.run_until_cancelled(storage.watch()).await }
         });
         let close = CancellationToken::new();
         let _closed = close.clone().drop_guard();

@@ -16,6 +16,8 @@ fn main() -> ExitCode {
         Command::Serve(serve) => cli::serve::run(serve),
         Command::Token(token) => cli::token::run(token),
         Command::Config(config) => cli::config::run(config),
+        Command::Storage(storage) => cli::storage::run(storage),
+        Command::Upload(upload) => cli::upload::run(upload),
         Command::Salvage(salvage) => cli::salvage::run(salvage),
         Command::Demo(demo) => cli::demo::run(demo),
         Command::Recorder(recorder) => cli::recorder::run(recorder),

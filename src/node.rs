@@ -5,8 +5,11 @@
 //! leaves what happens inside a recording to the recorder process. It knows no
 //! HTTP and no browser.
 
+mod ahead;
+mod backoff;
 mod claim;
 mod control;
+mod deliver;
 mod journal;
 mod orders;
 mod process;
@@ -23,7 +26,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use chrono::Utc;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -32,13 +35,13 @@ use url::Url;
 pub use self::claim::Claim;
 use self::orders::Orders;
 use self::supervisor::{Start, Supervisor};
-use crate::config::{self, Config};
+use crate::config::{self, Config, Kind};
 use crate::job::{
     BrowserOptions, Egress, JoinRule, PageOptions, PresenceRule, RecordingSpec, Resolution, State,
     StopReason, Video,
 };
 use crate::session::SessionId;
-use crate::storage::Local;
+use crate::storage::{ChoiceError, Storage};
 use crate::store::{
     AdvanceError, Id, InsertError, Recording, Step, Store, Terms, Unavailable, WebhookTarget,
 };
@@ -98,6 +101,9 @@ pub enum StartError {
     /// The service is shutting down.
     #[error("the service is shutting down")]
     Closing,
+    /// It names no destination that there is.
+    #[error("destination: {0}")]
+    Destination(#[from] ChoiceError),
     /// Nothing is known about the recording afterwards.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
@@ -114,6 +120,20 @@ pub enum StopError {
     Unavailable(#[from] Unavailable),
 }
 
+/// Why a file is not uploaded.
+#[derive(Debug, thiserror::Error)]
+pub enum UploadError {
+    /// There is no such recording.
+    #[error("there is no such recording")]
+    NotFound,
+    /// There is nothing to upload.
+    #[error("the recording has no file that waits for an upload")]
+    NothingKept,
+    /// Whether it is, is not known.
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+}
+
 /// The recordings of this machine. Clones are the same node.
 #[derive(Clone)]
 pub struct Node(Arc<Inner>);
@@ -121,11 +141,11 @@ pub struct Node(Arc<Inner>);
 struct Inner {
     store: Arc<dyn Store>,
     /// Where finished files go.
-    storage: Arc<Local>,
+    storage: Arc<Storage>,
     /// Rung after each step, as it may have left events in the outbox.
     told: Arc<Notify>,
-    /// How long finished files are kept; zero is for ever.
-    retention: Duration,
+    /// Bytes from which on a recording is uploaded while it goes on; 0: never.
+    ahead_from: u64,
     /// Defaults of a spec, and the grace of a stop.
     recording: config::Recording,
     /// What presence decides when a request does not say.
@@ -164,7 +184,14 @@ struct Seat {
     node: Arc<Inner>,
     id: Id,
     /// A recording that was found running at the start may be one too many.
-    _slot: Option<OwnedSemaphorePermit>,
+    slot: Option<OwnedSemaphorePermit>,
+}
+
+impl Seat {
+    /// Lets another recording begin while this one is only being uploaded.
+    fn free_slot(&mut self) {
+        self.slot = None;
+    }
 }
 
 impl Drop for Seat {
@@ -184,7 +211,7 @@ impl Node {
     pub fn open(
         config: &Config,
         store: Arc<dyn Store>,
-        storage: Arc<Local>,
+        storage: Arc<Storage>,
         told: Arc<Notify>,
     ) -> std::io::Result<Self> {
         let dir = config.data.dir.join("recordings");
@@ -193,7 +220,7 @@ impl Node {
             store,
             storage,
             told,
-            retention: config.storage.retention,
+            ahead_from: u64::from(config.storage.ahead_mib) << 20,
             recording: config.recording.clone(),
             presence: config.presence.rule(&config.meeting),
             browser: config.browser.options(),
@@ -231,6 +258,13 @@ impl Node {
     pub async fn stop_room(&self, room_id: &str) -> Result<Vec<Recording>, StopError> {
         let holder = self.0.store.holder(room_id).await?.ok_or(StopError::NotActive)?;
         Ok(vec![self.stop(holder.id).await?])
+    }
+
+    /// Uploads the file of a recording that failed because no storage took it; one
+    /// that is being uploaded already stays so.
+    pub async fn upload(&self, id: Id) -> Result<Recording, UploadError> {
+        let node = Arc::clone(&self.0);
+        whole(async move { node.upload(id).await }).await?
     }
 
     /// Leaves time out of the room's recording until it is resumed; one that is
@@ -295,6 +329,17 @@ async fn whole<T: Send + 'static>(
     tokio::spawn(work).await.map_err(|e| Unavailable(format!("a task was lost: {e}")))
 }
 
+/// The page of a stored recording; what was stored was parsed before.
+fn page_of(recording: &Recording) -> Option<Url> {
+    match RecordingSpec::parse_meeting_url(recording.meeting_url.expose_secret()) {
+        Ok(page) => Some(page),
+        Err(error) => {
+            tracing::error!(id = %recording.id, %error, "a stored recording has no usable meeting URL");
+            None
+        }
+    }
+}
+
 impl Inner {
     fn live(&self) -> MutexGuard<'_, Live> {
         // No code can panic between two writes under this lock.
@@ -309,6 +354,7 @@ impl Inner {
             return Err(if held { StartError::RoomHeld } else { StartError::Full { slots } });
         };
         self.check_space()?;
+        let destination = self.storage.choose(wanted.destination.as_deref())?.to_owned();
         let terms = self.terms(&wanted);
         let mut recording =
             Recording::new(wanted.room_id.clone(), wanted.meeting_url.clone(), terms, Utc::now());
@@ -316,6 +362,7 @@ impl Inner {
             recording.session_id = session;
             recording.session_is_made_up = false;
         }
+        recording.destination = destination;
         recording.webhook = wanted.webhook.clone();
         recording.page = wanted.page_options.clone();
         recording.warnings = wanted.warnings.clone();
@@ -356,11 +403,10 @@ impl Inner {
         let id = recording.id;
         let spec = self.spec(recording, page);
         let dir = self.dir.join(id.to_string());
-        let supervisor = Supervisor { node: Arc::clone(self), id, spec, dir, orders, start };
-        self.tasks.spawn(async move {
-            supervisor.run().await;
-            drop(seat);
-        });
+        let destination = recording.destination.clone();
+        let node = Arc::clone(self);
+        let supervisor = Supervisor { node, id, spec, destination, dir, orders, start };
+        self.tasks.spawn(async move { supervisor.run(seat).await });
     }
 
     fn enter(
@@ -375,7 +421,7 @@ impl Inner {
         }
         let (sender, receiver) = watch::channel(orders);
         live.orders.insert(id, sender);
-        Ok((Seat { node: Arc::clone(self), id, _slot: slot }, receiver))
+        Ok((Seat { node: Arc::clone(self), id, slot }, receiver))
     }
 
     fn terms(&self, wanted: &Wanted) -> Terms {
@@ -405,10 +451,17 @@ impl Inner {
             join_timeout_s: self.recording.join_timeout.as_secs_f64(),
             join_reloads: self.recording.join_reloads,
             max_duration_s,
+            copy_max: self.goes_ahead(&recording.destination).then_some(self.ahead_from),
             browser: self.browser.clone(),
             egress: self.egress.clone(),
             presence,
         }
+    }
+
+    /// True if recordings for this destination are uploaded while they go on.
+    fn goes_ahead(&self, destination: &str) -> bool {
+        let bucket = |name| self.storage.get(name).is_ok_and(|found| found.kind() != Kind::Fs);
+        self.ahead_from > 0 && bucket(destination)
     }
 
     async fn stop(&self, id: Id, reason: StopReason) -> Result<Recording, StopError> {
@@ -425,6 +478,31 @@ impl Inner {
         tracing::info!(%id, room_id = %stopping.room_id, reason = reason.text(), "stop asked for");
         self.order(id, |orders| orders.stop = Some(reason));
         Ok(stopping)
+    }
+
+    async fn upload(self: Arc<Self>, id: Id) -> Result<Recording, UploadError> {
+        let known = self.store.get(id).await?.ok_or(UploadError::NotFound)?;
+        if known.state == State::PostProcessing {
+            return Ok(known);
+        }
+        if !known.can_upload() {
+            return Err(UploadError::NothingKept);
+        }
+        let recording = match self.store.advance(id, Step::Upload, Utc::now()).await {
+            Ok(recording) => recording,
+            Err(AdvanceError::Unavailable(e)) => return Err(e.into()),
+            Err(AdvanceError::Illegal(_) | AdvanceError::NotFound) => {
+                return Err(UploadError::NothingKept);
+            }
+        };
+        tracing::info!(%id, room_id = %recording.room_id, "upload asked for");
+        // While the service shuts down nobody enters: the next start takes it up.
+        if let Ok((seat, orders)) = self.enter(id, None, Orders::default())
+            && let Some(page) = page_of(&recording)
+        {
+            self.supervise(&recording, page, seat, orders, Start::Upload);
+        }
+        Ok(recording)
     }
 
     async fn set_paused(&self, id: Id, paused: bool) -> Result<Recording, StopError> {

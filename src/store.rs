@@ -107,6 +107,8 @@ pub struct AssetQuery {
     pub room_id: Option<String>,
     /// Only of this session.
     pub session_id: Option<String>,
+    /// Only in this storage.
+    pub destination: Option<String>,
     /// Only those that failed, or only those that did not.
     pub failed: Option<bool>,
     /// Only older than this id, which need not exist.
@@ -122,6 +124,7 @@ impl AssetQuery {
     pub fn matches(&self, owned: &OwnedAsset) -> bool {
         self.room_id.as_ref().is_none_or(|room| *room == owned.room_id)
             && self.session_id.as_ref().is_none_or(|id| *id == owned.session_id.to_string())
+            && self.destination.as_ref().is_none_or(|name| *name == owned.asset.destination)
             && self.failed.is_none_or(|failed| failed == owned.asset.failed)
             && self.before.is_none_or(|before| owned.asset.id < before)
             && self.made_before.is_none_or(|time| owned.asset.created_at < time)

@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand};
 use ipnet::IpNet;
 use roomreel::config::parse_duration;
 use roomreel::job::{JoinRule, PresenceRule, Resolution, TrimEmpty};
+use url::Url;
 
 /// Records browser meetings: one MP4 of what a participant saw and heard.
 #[derive(Debug, Parser)]
@@ -32,6 +33,10 @@ pub(crate) enum Command {
     Token(Token),
     /// Look at the service's configuration
     Config(Config),
+    /// Look at the places that recordings go to
+    Storage(Storage),
+    /// Upload the file of a recording that failed because no storage took it
+    Upload(Upload),
     /// Make a finished file out of the part file of a recording that was killed
     Salvage(Salvage),
     /// One recording of the service; the spec comes on standard input
@@ -182,6 +187,39 @@ pub(crate) enum ConfigCommand {
         #[arg(long)]
         config: Option<PathBuf>,
     },
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Storage {
+    #[command(subcommand)]
+    pub(crate) what: StorageCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum StorageCommand {
+    /// Write, read, sign and delete a small object, and say what does not work
+    Check {
+        /// Name of the destination; all of them otherwise
+        name: Option<String>,
+        /// Configuration file (TOML)
+        #[arg(long)]
+        config: Option<PathBuf>,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Upload {
+    /// The recording's id: 24 hex digits
+    pub(crate) id: String,
+    /// Configuration file (TOML) of the running service
+    #[arg(long)]
+    pub(crate) config: Option<PathBuf>,
+    /// Where the service is reached; http:// and server.listen otherwise
+    #[arg(long)]
+    pub(crate) url: Option<Url>,
+    /// Wait until it is uploaded or given up
+    #[arg(long)]
+    pub(crate) wait: bool,
 }
 
 #[derive(Debug, clap::Args)]

@@ -54,6 +54,30 @@ pub(super) mod list {
     }
 }
 
+/// One that may be absent.
+pub(super) mod option {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[derive(Serialize, Deserialize)]
+    #[serde(transparent)]
+    struct One(#[serde(with = "super")] Duration);
+
+    pub(in super::super) fn serialize<S: Serializer>(
+        duration: &Option<Duration>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        duration.map(One).serialize(to)
+    }
+
+    pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Option<Duration>, D::Error> {
+        Ok(Option::<One>::deserialize(from)?.map(|One(duration)| duration))
+    }
+}
+
 struct Text;
 
 impl de::Visitor<'_> for Text {

@@ -118,6 +118,44 @@ fn rules_that_cannot_work_are_named() {
 }
 
 #[test]
+fn the_example_shows_a_destination_that_is_good() {
+    let example = example();
+    let shown = example.lines().skip_while(|line| *line != "# [[storage.destinations]]");
+    let shown = shown.map_while(|line| line.strip_prefix("# ")).collect::<Vec<_>>().join("\n");
+    let config = load(&shown, &[]).unwrap();
+    let [destination] = &config.storage.destinations[..] else { panic!("{shown}") };
+    let settings = serde_json::to_value(destination).unwrap();
+    for (key, value) in settings.as_object().unwrap() {
+        if ["dir", "credentials_file"].contains(&key.as_str()) {
+            continue;
+        }
+        assert!(shown.contains(&format!("\n{key} = ")), "{key} is missing");
+        assert!(![json!(null), json!(""), json!(0)].contains(value), "{key} is empty");
+    }
+    assert_eq!(settings["secret"], "***");
+}
+
+#[test]
+fn a_bad_destination_is_named_and_its_secret_is_not() {
+    let table = |rest: &str| {
+        let head = "[[storage.destinations]]\nname = \"main\"\nkind = \"s3\"\nbucket = \"b\"\n";
+        let keys = "key = \"AKIA\"\nsecret = \"s3cr3t\"\n";
+        load(&format!("{head}{keys}{rest}"), &[])
+    };
+    assert!(table("").is_ok());
+    for (rest, said) in [
+        ("backup = \"main\"", "backup: must be another"),
+        ("backup = \"other\"", "\"other\" is not configured"),
+        ("presign_duration = \"8d\"", "604800"),
+        ("part_mib = \"s3cr3t\"", "part_mib"),
+        ("[[storage.destinations]]\nname = \"main\"\nkind = \"fs\"", "is there twice"),
+    ] {
+        let error = table(rest).unwrap_err().to_string();
+        assert!(error.contains(said) && !error.contains("s3cr3t"), "{error}");
+    }
+}
+
+#[test]
 fn lists_of_tables_fit_into_a_variable() {
     let endpoints =
         r#"[{name="a",url="https://a.example/?x=1",secrets=[]},{name="b",url="http://b/"}]"#;

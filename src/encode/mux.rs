@@ -29,10 +29,10 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 pub use disk::{Disk, DiskError, QUEUE_BYTES};
-pub use finish::{COMPACT_MAX, Finished, Method, finalise};
+pub use finish::{COMPACT_MAX, Finished, Method, finalise, finalise_by};
 pub use index::Index;
 pub use muxer::{Head, Muxer};
-pub use salvage::{salvage, salvage_to};
+pub use salvage::{salvage, salvage_by, salvage_to};
 
 /// The picture track: H.264 without B-frames at a constant frame rate.
 #[derive(Debug, Clone)]

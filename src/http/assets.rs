@@ -11,16 +11,15 @@ use utoipa::ToSchema;
 
 use super::error::ApiError;
 use super::query::{self, AssetId, Paging, Wrong};
-use super::refusals::{BadRequest, NoAsset};
+use super::refusals::{BadRequest, NoAsset, NoLink};
 use super::view::{AssetStatus, OwnedAssetView, Page, PresignedView};
 use super::{App, body};
-use crate::store::AssetQuery;
+use crate::config::LONGEST_LINK;
+use crate::storage::{LinkLife, Presigned};
+use crate::store::{Asset, AssetQuery};
 
-/// How long a link holds if nothing is said, in seconds: three days, as the
-/// contract's service does on S3.
-const PRESIGN_DEFAULT: usize = 3 * 86_400;
-/// How long one holds at most: what S3's signatures allow.
-const PRESIGN_MOST: usize = 7 * 86_400;
+/// How long a link holds at most, in seconds: what all providers' signatures allow.
+const PRESIGN_MOST: usize = LONGEST_LINK as usize;
 
 /// The contract's types of assets. Only the first is made here.
 #[derive(Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
@@ -105,11 +104,12 @@ pub(super) async fn get(
     params(
         ("asset_id" = String, Path, description = "24 hex digits"),
         ("presign_duration" = Option<u32>, Query, minimum = 1, maximum = 604_800,
-            description = "Seconds that the link holds; 259200 (three days) if absent"),
+            description = "Seconds that the link holds; if absent, what the destination is \
+                           configured to, else 259200 (three days), on OSS 32400 (nine hours)"),
     ),
     responses(
         (status = 200, description = "The link", body = PresignedView),
-        BadRequest, NoAsset,
+        BadRequest, NoAsset, NoLink,
     ),
 )]
 pub(super) async fn presign(
@@ -117,19 +117,25 @@ pub(super) async fn presign(
     AssetId(id): AssetId,
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
-    let (mut seconds, mut wrong) = (PRESIGN_DEFAULT, Wrong::default());
+    let (mut seconds, mut wrong) = (None, Wrong::default());
     for (name, value) in query::pairs(query.as_deref()) {
         if name == "presign_duration"
             && let Some(given) = query::number(&name, &value, 1, PRESIGN_MOST, &mut wrong)
         {
-            seconds = given;
+            seconds = Some(given as u64);
         }
     }
-    let seconds = wrong.unless(seconds)? as u64;
+    let life = match wrong.unless(seconds)? {
+        Some(seconds) => LinkLife::Exactly(Duration::from_secs(seconds)),
+        None => LinkLife::Usual(None),
+    };
     let owned = app.store.asset(id).await?.ok_or_else(ApiError::no_asset)?;
-    let (id, path) = (owned.asset.id.to_string(), &owned.asset.path);
-    let url = app.storage.presign(&id, path, Duration::from_secs(seconds), Utc::now());
-    let shown = PresignedView { id, path: app.storage.uri(path), url, expiry: seconds };
+    let Asset { id, destination, path, .. } = &owned.asset;
+    let (id, storage) = (id.to_string(), &app.storage);
+    let presigned = storage.presign(&id, destination, path, life, Utc::now()).await;
+    let Presigned { url, life } = presigned.map_err(ApiError::no_link)?;
+    let path = storage.uri(destination, path);
+    let shown = PresignedView { id, path, url, expiry: life.as_secs() };
     Ok(body::answer(StatusCode::OK, &shown))
 }
 

@@ -12,6 +12,8 @@
 //! | names a recording that is not there       | [`not_found`]                       |
 //! | names an asset or a file that is not there| [`no_asset`], [`no_file`]           |
 //! | deletes what is not over yet              | [`active`]                          |
+//! | uploads what does not wait for it         | [`nothing_kept`]                    |
+//! | wants a link that the storage won't sign  | [`no_link`]                         |
 //! | follows a link that is not good          | [`bad_link`]                        |
 //! | wants a part of a file that is not there  | [`no_range`]                        |
 //! | has conditions that the file does not meet| [`unmet`]                           |
@@ -36,6 +38,8 @@
 //! [`no_asset`]: ApiError::no_asset
 //! [`no_file`]: ApiError::no_file
 //! [`active`]: ApiError::active
+//! [`nothing_kept`]: ApiError::nothing_kept
+//! [`no_link`]: ApiError::no_link
 //! [`bad_link`]: ApiError::bad_link
 //! [`no_range`]: ApiError::no_range
 //! [`unmet`]: ApiError::unmet
@@ -63,7 +67,7 @@ use utoipa::ToSchema;
 use super::body;
 use super::log::Cause;
 use crate::config;
-use crate::node::{StartError, StopError};
+use crate::node::{StartError, StopError, UploadError};
 use crate::storage;
 use crate::store::{RemoveError, Unavailable};
 
@@ -220,6 +224,20 @@ impl ApiError {
         Self { cause: Some(cause.to_string()), ..error }
     }
 
+    /// The storage gives no link; the words are free of secrets.
+    pub(super) fn no_link(error: storage::StorageError) -> Self {
+        let shown = error.trouble.text();
+        let failed =
+            Self::new(StatusCode::BAD_GATEWAY, "no link").detail(format!("storage: {shown}"));
+        Self { cause: Some(error.to_string()), ..failed }
+    }
+
+    /// There is no file that waits for an upload.
+    pub(super) fn nothing_kept() -> Self {
+        Self::new(StatusCode::CONFLICT, "nothing to upload")
+            .detail("only a recording that failed with UPLOAD_ERROR has a file that waits for it")
+    }
+
     /// No route has this path.
     pub(super) fn no_such_route() -> Self {
         Self::new(StatusCode::NOT_FOUND, "not found").detail("no route has this path")
@@ -283,6 +301,7 @@ impl From<StartError> for ApiError {
                 Self { cause: Some(error.to_string()), ..Self::no_space(needed) }
             }
             StartError::Closing => Self::closing(),
+            StartError::Destination(why) => Self::invalid(vec![format!("destination: {why}")]),
             StartError::Unavailable(e) => e.into(),
         }
     }
@@ -293,6 +312,16 @@ impl From<StopError> for ApiError {
         match error {
             StopError::NotActive => Self::not_found(),
             StopError::Unavailable(e) => e.into(),
+        }
+    }
+}
+
+impl From<UploadError> for ApiError {
+    fn from(error: UploadError) -> Self {
+        match error {
+            UploadError::NotFound => Self::not_found(),
+            UploadError::NothingKept => Self::nothing_kept(),
+            UploadError::Unavailable(e) => e.into(),
         }
     }
 }

@@ -60,11 +60,12 @@ pub(super) async fn download(
     let now = Utc::now();
     // A time that is no number was never signed.
     let link = Link { asset: &asset_id, name: &name, expires: expires.unwrap_or(i64::MIN) };
-    app.storage.check(&link, &signature, now).map_err(ApiError::bad_link)?;
+    app.storage.check_link(&link, &signature, now).map_err(ApiError::bad_link)?;
 
     let id = asset_id.parse().map_err(|_| ApiError::no_file())?;
     let asset = app.store.asset(id).await?.ok_or_else(ApiError::no_file)?.asset;
-    let served = ServeFile::new(app.storage.file(&asset.path)).oneshot(request).await;
+    let file = app.storage.file(&asset.destination, &asset.path).ok_or_else(ApiError::no_file)?;
+    let served = ServeFile::new(file).oneshot(request).await;
     let mut response = match served {
         Ok(response) => response.map(Body::new).into_response(),
         Err(never) => match never {},

@@ -6,7 +6,7 @@ use axum::response::Response;
 
 use super::error::ApiError;
 use super::query::{self, Paging, RecordingId, RoomId, Wrong};
-use super::refusals::{Active, BadRequest, NoRecording};
+use super::refusals::{Active, BadRequest, NoRecording, NothingKept};
 use super::view::{Page, RecordingView};
 use super::{App, body};
 use crate::job::State as JobState;
@@ -111,6 +111,28 @@ pub(super) async fn get(
 ) -> Result<Response, ApiError> {
     let recording = app.store.get(id).await?.ok_or_else(ApiError::not_found)?;
     Ok(body::answer(StatusCode::OK, &app.view().whole(&recording)))
+}
+
+/// Upload a file again
+///
+/// Beyond the contract. For a recording that failed with `UPLOAD_ERROR`: its file
+/// was kept, and is now tried for as long as a new one would be. Answers at once,
+/// in status `post_processing`; `beam.recording.success` or `beam.failure` follow.
+/// Asking again meanwhile answers the same.
+#[utoipa::path(
+    post, path = "/v2/recordings/{recording_id}/upload", tag = "recordings",
+    params(("recording_id" = String, Path, description = "24 hex digits")),
+    responses(
+        (status = 200, description = "The recording", body = RecordingView),
+        NoRecording, NothingKept,
+    ),
+)]
+pub(super) async fn upload(
+    State(app): State<App>,
+    RecordingId(id): RecordingId,
+) -> Result<Response, ApiError> {
+    let recording = app.node.upload(id).await?;
+    Ok(body::answer(StatusCode::OK, &app.view().acted_on(&recording)))
 }
 
 /// Delete a recording with its files

@@ -10,7 +10,7 @@ use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response, ResponseBuilder};
 
 use super::error::{ApiError, ErrorView};
 use crate::job::State;
-use crate::storage::BadLink as Link;
+use crate::storage::{BadLink as Link, StorageError, Trouble};
 use crate::store::RemoveError;
 
 macro_rules! refusals {
@@ -64,6 +64,10 @@ refusals! {
     NoFile: "The file is gone" => [ApiError::no_file()];
     Active: "The recording is not over" => [
         ApiError::active(&RemoveError::Active(State::Running)),
+    ];
+    NothingKept: "No file of the recording waits for an upload" => [ApiError::nothing_kept()];
+    NoLink: "The storage gives no link" => [
+        ApiError::no_link(StorageError { trouble: Trouble::Key, detail: String::new() }),
     ];
     Busy: "All slots of the node are taken; `Retry-After` says when to retry" => [
         ApiError::busy(2),

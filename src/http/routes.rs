@@ -24,6 +24,7 @@ fn list() -> OpenApiRouter<App> {
         .routes(routes!(recordings::pause_room))
         .routes(routes!(recordings::resume_room))
         .routes(routes!(recordings::stop))
+        .routes(routes!(recordings::upload))
         .routes(routes!(recordings::get, recordings::delete))
         .routes(routes!(recordings::list))
         .routes(routes!(assets::list))

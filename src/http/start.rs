@@ -19,11 +19,12 @@ use super::error::ApiError;
 use super::query::RoomId;
 use super::refusals::{BadStart, Busy, Closing, Held, NoSpace};
 use super::view::RecordingView;
-use super::{App, DESTINATIONS, Settings};
+use super::{App, Settings};
 use crate::config::{Transcription, check_header, parse_endpoint_url};
 use crate::job::{BadSpec, BasicAuth, JoinRule, PageOptions, RecordingSpec, Resolution, Video};
 use crate::net;
 use crate::node::Wanted;
+use crate::storage::Storage;
 use crate::store::WebhookTarget;
 use crate::token;
 
@@ -45,7 +46,8 @@ pub(super) struct Start {
     resolution: Option<Object<Size>>,
     /// Sound alone.
     audio_only: Option<bool>,
-    /// Name of the storage that the file goes to.
+    /// Name of the storage that the file goes to; required if several are
+    /// configured.
     #[schema(example = "default")]
     destination: Option<String>,
     /// Not supported; by configuration ignored with a warning, or refused.
@@ -182,7 +184,7 @@ pub(super) async fn start(
     } else {
         body::read::<Start>(body).await?
     };
-    let mut wanted = wish.check(room_id, &app.settings)?;
+    let mut wanted = wish.check(room_id, &app.settings, &app.storage)?;
     match app.addresses.check_url(&wanted.page).await {
         // A name that has no address now may have one when the browser asks; if
         // not, the recording fails and says so.
@@ -197,7 +199,12 @@ pub(super) async fn start(
 
 impl Start {
     /// Everything that is wrong with it at once, or what it asks for.
-    fn check(self, room_id: String, settings: &Settings) -> Result<Wanted, ApiError> {
+    fn check(
+        self,
+        room_id: String,
+        settings: &Settings,
+        storage: &Storage,
+    ) -> Result<Wanted, ApiError> {
         let mut wrong = Vec::new();
         let configured = settings.presence.rule(&settings.meeting);
         let presence = good(self.presence(configured), &mut wrong).flatten();
@@ -222,11 +229,8 @@ impl Start {
             let limits = "give 1 to 86400 seconds";
             wrong.push(format!("max_duration: {seconds} is out of range: {limits}"));
         }
-        if let Some(name) = &self.destination
-            && !DESTINATIONS.contains(&name.as_str())
-        {
-            let known = DESTINATIONS.join(", ");
-            wrong.push(format!("destination: {name:?} is not configured: give one of {known}"));
+        if let Err(why) = storage.choose(self.destination.as_deref()) {
+            wrong.push(format!("destination: {why}"));
         }
         let transcript = self.transcription.is_some_and(|Object(t)| t.enabled == Some(true));
         match settings.recording.transcription {

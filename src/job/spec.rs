@@ -252,6 +252,11 @@ pub struct RecordingSpec {
     pub join_reloads: u32,
     /// The recording ends by itself after this many seconds of file time.
     pub max_duration_s: f64,
+    /// Up to so many bytes a finished file may be a copy; beyond, it is finished
+    /// where it lies, so that all but its head stays as it was written. As usual
+    /// when absent.
+    #[serde(default)]
+    pub copy_max: Option<u64>,
     /// How Chromium is run.
     pub browser: BrowserOptions,
     /// Where the page may connect to.

@@ -10,13 +10,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use secrecy::ExposeSecret;
 
 use super::orders::Orders;
 use super::supervisor::Start;
-use super::{CLIENT, Inner, Node};
-use crate::job::{Event, JoinRule, RecordingSpec, State, What};
+use super::{CLIENT, Inner, Node, page_of};
+use crate::job::{Event, JoinRule, State, What};
 use crate::recorder::journal::{self, JOURNAL};
+use crate::storage;
 use crate::store::{Id, InsertError, Recording, Terms, Unavailable};
 
 /// A recording that was accepted longer ago is not started any more.
@@ -34,8 +34,13 @@ impl Node {
             node.take_up(&recording);
         }
         for id in node.directories() {
-            if node.store.get(id).await?.is_none() {
-                node.adopt(id).await?;
+            match node.store.get(id).await? {
+                None => node.adopt(id).await?,
+                // The service ended between the last step and the clearing up.
+                Some(recording) if recording.state == State::Completed => {
+                    storage::clear_uploaded(&node.dir.join(id.to_string()));
+                }
+                Some(_) => {}
             }
         }
         Ok(())
@@ -55,14 +60,12 @@ impl Inner {
         let Ok((seat, orders)) = self.enter(id, slot, orders) else { return };
         let age = (Utc::now() - recording.created_at).to_std().unwrap_or_default();
         let accepted = state == State::Starting && age < TOO_LATE;
-        let start = if accepted { Start::Accepted } else { Start::Found };
-        let page = match RecordingSpec::parse_meeting_url(recording.meeting_url.expose_secret()) {
-            Ok(page) => page,
-            Err(error) => {
-                tracing::error!(%id, %error, "a stored recording has no usable meeting URL");
-                return;
-            }
+        let start = match recording.kept() {
+            Some(_) if state == State::PostProcessing => Start::Upload,
+            _ if accepted => Start::Accepted,
+            _ => Start::Found,
         };
+        let Some(page) = page_of(recording) else { return };
         self.supervise(recording, page, seat, orders, start);
     }
 
@@ -98,6 +101,10 @@ impl Inner {
         };
         let mut found = Recording::new(what.room_id, UNKNOWN_PAGE.into(), terms, id.created_at());
         found.id = id;
+        // Of several, nobody knows which was meant; the failure names them all.
+        if let Ok(only) = self.storage.choose(None) {
+            found.destination = only.to_owned();
+        }
         // It must not hold its room, which may be recorded by another by now.
         found.state = State::PostProcessing;
         found.started_at = Some(started_at);

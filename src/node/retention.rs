@@ -6,12 +6,12 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{Inner, Node};
+use crate::storage::Trouble;
 use crate::store::{Asset, AssetQuery, Id, OwnedAsset, Recording, RemoveError, Unavailable};
 
 /// How often it is looked for.
@@ -65,28 +65,18 @@ impl Node {
     /// and directories of recordings that ended before it and hold no media.
     pub async fn sweep(&self, now: DateTime<Utc>) -> Result<(), Unavailable> {
         let node = &self.0;
-        if node.retention.is_zero() {
-            return Ok(());
+        for destination in node.storage.all() {
+            if let Some(before) = before(now, destination.retention())
+                && let Err(error) = node.sweep_files(destination.name(), before).await
+            {
+                // A bucket that is away must not hold up the others.
+                let destination = destination.name();
+                tracing::warn!(destination, %error, "old files could not be removed, will try again");
+            }
         }
-        let Some(before) = now.checked_sub_signed(
-            chrono::TimeDelta::from_std(node.retention).unwrap_or(chrono::TimeDelta::MAX),
-        ) else {
+        let Some(before) = before(now, node.storage.built_in().retention()) else {
             return Ok(());
         };
-        let query = AssetQuery { made_before: Some(before), limit: BATCH, ..AssetQuery::default() };
-        loop {
-            let old = node.store.assets(&query).await?;
-            for OwnedAsset { recording_id, asset, .. } in &old {
-                node.delete_file(asset).await?;
-                node.store.remove_asset(asset.id).await?;
-                tracing::info!(%recording_id, asset = %asset.id, path = asset.path,
-                    bytes = asset.size, made = %asset.created_at,
-                    "removed a file that was kept as long as storage.retention says");
-            }
-            if old.len() < BATCH {
-                break;
-            }
-        }
         for id in node.directories() {
             let over = node.store.get(id).await?.is_some_and(|recording| {
                 recording.state.is_final() && recording.updated_at < before
@@ -99,10 +89,51 @@ impl Node {
     }
 }
 
+/// When a file was made that is just old enough; `None` if none ever is.
+fn before(now: DateTime<Utc>, retention: Duration) -> Option<DateTime<Utc>> {
+    if retention.is_zero() {
+        return None;
+    }
+    now.checked_sub_signed(TimeDelta::from_std(retention).unwrap_or(TimeDelta::MAX))
+}
+
 impl Inner {
-    async fn delete_file(self: &Arc<Self>, asset: &Asset) -> Result<(), Unavailable> {
-        let (storage, path) = (Arc::clone(&self.storage), asset.path.clone());
-        off_runtime(move || storage.delete(&path).map(drop)).await
+    async fn sweep_files(
+        &self,
+        destination: &str,
+        before: DateTime<Utc>,
+    ) -> Result<(), Unavailable> {
+        let query = AssetQuery {
+            destination: Some(destination.to_owned()),
+            made_before: Some(before),
+            limit: BATCH,
+            ..AssetQuery::default()
+        };
+        loop {
+            let old = self.store.assets(&query).await?;
+            for OwnedAsset { recording_id, asset, .. } in &old {
+                self.delete_file(asset).await?;
+                self.store.remove_asset(asset.id).await?;
+                tracing::info!(%recording_id, asset = %asset.id, destination, path = asset.path,
+                    bytes = asset.size, made = %asset.created_at,
+                    "removed a file that was kept as long as the storage's retention says");
+            }
+            if old.len() < BATCH {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn delete_file(&self, asset: &Asset) -> Result<(), Unavailable> {
+        match self.storage.delete(&asset.destination, &asset.path).await {
+            // Nobody can reach it any more, and that must not keep it for ever.
+            Err(error) if error.trouble == Trouble::NoDestination => {
+                let (destination, path) = (&asset.destination, &asset.path);
+                tracing::warn!(asset = %asset.id, destination, path, "forgotten, not deleted: {error}");
+                Ok(())
+            }
+            deleted => deleted.map_err(|error| Unavailable(error.to_string())),
+        }
     }
 
     /// Removes the directory of a recording that is over, unless it holds media.

@@ -6,20 +6,21 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 
+use super::ahead::Ahead;
+use super::deliver::{NotPlaced, Rest};
 use super::journal::Tail;
 use super::orders::{Orders, Patience, deliver};
 use super::process::{self, Process, Task};
 use super::redact::redact;
 use super::told::{End, Told};
-use super::{Inner, told};
+use super::{Inner, Seat, told};
 use crate::job::{Event, FailureKind, RecordingSpec, Resolution, StopReason, Summary};
 use crate::recorder::journal::JOURNAL;
-use crate::recorder::place::{LOCK, is_locked};
-use crate::storage::Local;
+use crate::recorder::place::{LOCK, PART, create_private, is_locked};
 use crate::store::{AdvanceError, Asset, Failure, Id, Step};
 
 /// How often the journal is looked at.
@@ -32,14 +33,14 @@ const SIGN_OF_LIFE: Duration = Duration::from_secs(3);
 /// What a caller should know of a file that was finished after a crash.
 const CUT: &str = "the recorder was cut off while it finished this file; its last half second may \
                    be missing";
-/// Attempts at moving a finished file to its place before it stays where it is.
-const PLACE_ATTEMPTS: u32 = 10;
 
 /// Everything about one recording and its process.
 pub(super) struct Supervisor {
     pub(super) node: Arc<Inner>,
     pub(super) id: Id,
     pub(super) spec: RecordingSpec,
+    /// Name of the storage that the file goes to.
+    pub(super) destination: String,
     /// The recording's own directory.
     pub(super) dir: PathBuf,
     /// What the recorder is to be told.
@@ -58,11 +59,54 @@ pub(super) enum Start {
     Accepted,
     /// It was begun by an earlier run of the service.
     Found,
+    /// Its file was kept on this machine and is to be uploaded after all.
+    Upload,
 }
 
+/// What a finished file is.
+enum Verdict {
+    /// The recording.
+    Whole {
+        /// What is odd about it all the same.
+        warnings: Vec<String>,
+    },
+    /// What had been recorded when this happened.
+    Failed(Failure),
+}
+
+impl Verdict {
+    fn failure(self) -> Option<Failure> {
+        match self {
+            Self::Whole { .. } => None,
+            Self::Failed(failure) => Some(failure),
+        }
+    }
+}
+
+/// The service shuts down before the file is where it belongs.
+struct Left;
+
 impl Supervisor {
-    /// Runs the recording to a final state.
-    pub(super) async fn run(self) {
+    /// Runs the recording to a final state, or leaves it to the next start of the
+    /// service if that shuts down meanwhile.
+    pub(super) async fn run(self, mut seat: Seat) {
+        let done = match self.start {
+            Start::Upload => {
+                seat.free_slot();
+                self.upload_kept().await
+            }
+            Start::Fresh | Start::Accepted | Start::Found => self.record_and_keep(&mut seat).await,
+        };
+        match done {
+            Ok((step, rest)) => {
+                self.settle(step).await;
+                rest.clear();
+            }
+            Err(Left) => tracing::info!(id = %self.id, "an upload is left to the next start"),
+        }
+    }
+
+    async fn record_and_keep(&self, seat: &mut Seat) -> Result<(Step, Rest), Left> {
         let mut told = Told::default();
         let ended = self.record(&mut told).await;
         if let Some((pid, start_ticks)) = told.browser
@@ -70,25 +114,26 @@ impl Supervisor {
         {
             tracing::warn!(id = %self.id, pid, "killed the browser that a recorder left behind");
         }
-        let step = match ended {
-            Err(failure) => Step::Fail { failure, file: None },
+        match ended {
+            Err(failure) => Ok((Step::Fail { failure, file: None }, Rest::default())),
             Ok(how) => {
                 if self.left_something(&told) {
                     self.salvage(&mut told).await;
                 }
+                seat.free_slot();
                 self.conclude(&mut told, &how).await
             }
-        };
-        self.settle(step).await;
+        }
     }
 
     /// Sees the recorder to its end; says how it ended.
     async fn record(&self, told: &mut Told) -> Result<String, Failure> {
         let found = match self.start {
             Start::Fresh => None,
-            Start::Accepted | Start::Found => self.find_recorder().await,
+            Start::Accepted | Start::Found | Start::Upload => self.find_recorder().await,
         };
-        let begun = self.start == Start::Found || self.dir.join(JOURNAL).exists();
+        let begun =
+            matches!(self.start, Start::Found | Start::Upload) || self.dir.join(JOURNAL).exists();
         let (process, known) = match found {
             None if begun => (None, None),
             None if self.asked_to_stop() => return Err(too_early()),
@@ -111,12 +156,16 @@ impl Supervisor {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut orders = std::pin::pin!(deliver(self.id, &self.dir, self.orders.clone(), known));
         let mut patience = Patience::default();
+        let mut ahead = None;
         loop {
             tokio::select! {
                 how = process.wait() => {
                     // Whatever it wrote, it wrote before it ended.
                     self.hear(&mut journal, told).await;
                     if told.ended() || !is_locked(&self.dir.join(LOCK)) {
+                        if let Some(ahead) = ahead {
+                            Ahead::end(ahead).await;
+                        }
                         return Ok(how);
                     }
                     // It met one that was there before it and had not shown itself.
@@ -126,6 +175,7 @@ impl Supervisor {
                 never = &mut orders => match never {},
                 _ = ticks.tick() => {
                     self.hear(&mut journal, told).await;
+                    self.send_ahead(&mut ahead, told);
                     // On shutdown nobody is forced to an end: a recorder can
                     // finish its file without the service.
                     if !self.node.closing.is_cancelled() {
@@ -134,6 +184,21 @@ impl Supervisor {
                     }
                 }
             }
+        }
+    }
+
+    /// Sends what is safe of a recording that is long enough to be finished where
+    /// it lies.
+    fn send_ahead(&self, ahead: &mut Option<Ahead>, told: &Told) {
+        let safe = told.safe_bytes;
+        if ahead.is_none()
+            && self.spec.copy_max.is_some_and(|copied| safe > copied)
+            && let Some(upload) = told.started_at().and_then(|at| self.upload_ahead(at))
+        {
+            *ahead = Some(Ahead::start(self.id, upload, self.dir.join(PART)));
+        }
+        if let Some(ahead) = ahead {
+            ahead.safe(safe);
         }
     }
 
@@ -232,106 +297,155 @@ impl Supervisor {
     }
 
     /// The last step, from all that is known.
-    async fn conclude(&self, told: &mut Told, how: &str) -> Step {
+    async fn conclude(&self, told: &mut Told, how: &str) -> Result<(Step, Rest), Left> {
         match told.end.take() {
             Some(End::Finished(summary)) => {
                 if !told.stopped {
                     let reason = self.orders.borrow().stop.unwrap_or(StopReason::RoomEnded);
                     self.settle(told.stop(reason, None, summary.duration_s)).await;
                 }
-                match self.keep(&summary, told, false).await {
-                    Ok(asset) => Step::Complete { asset, warnings: summary.warnings },
-                    Err(failure) => Step::Fail { failure, file: None },
-                }
+                let verdict = Verdict::Whole { warnings: summary.warnings.clone() };
+                self.keep(&summary, told, verdict).await
             }
             Some(End::Failed { kind, message, file }) => {
                 let message = redact(&message, &self.spec.meeting_url);
                 let failure = Failure { kind, message };
-                let file = self.keep_failed(file.or(told.salvaged.take()), told).await;
-                Step::Fail { failure, file }
+                self.keep_failed(file.or(told.salvaged.take()), told, failure).await
             }
             None => self.conclude_cut(told, how).await,
         }
     }
 
     /// The last step of a recording whose recorder did not tell its end.
-    async fn conclude_cut(&self, told: &mut Told, how: &str) -> Step {
+    async fn conclude_cut(&self, told: &mut Told, how: &str) -> Result<(Step, Rest), Left> {
         let salvaged = told.salvaged.take();
         if told.stopped
             && let Some(summary) = &salvaged
             && told::is_recording(summary)
         {
             // It had come to its end and was being finished: nothing is lost.
-            return match self.keep(summary, told, false).await {
-                Ok(asset) => Step::Complete { asset, warnings: vec![CUT.to_owned()] },
-                Err(failure) => Step::Fail { failure, file: None },
-            };
+            let verdict = Verdict::Whole { warnings: vec![CUT.to_owned()] };
+            return self.keep(summary, told, verdict).await;
         }
         if self.asked_to_stop() && told.started_at().is_none() {
-            return Step::Fail { failure: too_early(), file: None };
+            return Ok((Step::Fail { failure: too_early(), file: None }, Rest::default()));
         }
         let words = process::last_words(&self.dir).unwrap_or_default();
         let message = format!("the recorder ended without finishing ({how}): {words}");
         let message = redact(message.trim_end_matches([':', ' ']), &self.spec.meeting_url);
-        let file = self.keep_failed(salvaged, told).await;
-        Step::Fail { failure: internal(message), file }
+        self.keep_failed(salvaged, told, internal(message)).await
     }
 
-    /// A file that is not there is not worth a second failure.
-    async fn keep_failed(&self, summary: Option<Summary>, told: &Told) -> Option<Asset> {
-        self.keep(&summary?, told, true).await.ok()
+    async fn keep_failed(
+        &self,
+        summary: Option<Summary>,
+        told: &Told,
+        failure: Failure,
+    ) -> Result<(Step, Rest), Left> {
+        match summary {
+            Some(summary) => self.keep(&summary, told, Verdict::Failed(failure)).await,
+            None => Ok((Step::Fail { failure, file: None }, Rest::default())),
+        }
     }
 
-    /// Moves the finished file to the storage.
-    async fn keep(&self, summary: &Summary, told: &Told, failed: bool) -> Result<Asset, Failure> {
+    /// Brings the finished file to the storage, and makes a step of it.
+    async fn keep(
+        &self,
+        summary: &Summary,
+        told: &Told,
+        verdict: Verdict,
+    ) -> Result<(Step, Rest), Left> {
         let started_at = told.started_at().unwrap_or_default();
-        let path = Local::path_for(&self.spec.room_id, started_at);
-        let name = path.rsplit('/').next().unwrap_or_default();
-        let size = self.place(&self.dir.join(name), &path).await?;
+        let name = format!("Rec-{}-{}.mp4", self.spec.room_id, started_at.timestamp_millis());
+        let known = self.kept().await;
+        let resolution =
+            Resolution::new(summary.width, summary.height).unwrap_or(self.spec.resolution);
         let now = Utc::now();
-        Ok(Asset {
+        let asset = known.unwrap_or_else(|| Asset {
             id: Id::new(now),
-            path,
-            size,
+            destination: String::new(),
+            path: String::new(),
+            size: 0,
             duration_s: summary.duration_s,
             created_at: now,
-            resolution: Resolution::new(summary.width, summary.height)
-                .unwrap_or(self.spec.resolution),
+            resolution,
             audio_only: self.spec.audio_only,
-            failed,
-        })
+            failed: false,
+        });
+        let Some(file) = self.find(&name, started_at) else {
+            let missing = internal("the recorder announced a finished file that is not there");
+            let failure = verdict.failure().unwrap_or(missing);
+            return Ok((Step::Fail { failure, file: None }, Rest::default()));
+        };
+        self.hand_over(&file, asset, started_at, verdict).await
     }
 
-    /// Moves the file and returns its size in bytes.
-    async fn place(&self, from: &Path, path: &str) -> Result<u64, Failure> {
-        let to = self.node.storage.file(path);
-        let is_file = |file: &Path| file.symlink_metadata().is_ok_and(|about| about.is_file());
-        if !is_file(from) && !is_file(&to) {
-            return Err(internal(
-                "the recorder announced a finished file that is not there".to_owned(),
-            ));
-        }
-        let mut attempt = 1;
-        loop {
-            let (storage, from, path) =
-                (Arc::clone(&self.node.storage), from.to_owned(), path.to_owned());
-            let moved = tokio::task::spawn_blocking(move || {
-                storage.take_in(&from, &path)?;
-                Ok::<_, std::io::Error>(storage.file(&path).metadata()?.len())
-            });
-            let why = match moved.await {
-                Ok(Ok(size)) => return Ok(size),
-                Ok(Err(error)) => error.to_string(),
-                Err(error) => error.to_string(),
-            };
-            if attempt == PLACE_ATTEMPTS {
-                let message = format!("the finished file could not be moved to its storage: {why}");
-                return Err(Failure { kind: FailureKind::UploadError, message });
+    /// Where the finished file is: where it was made, or where an earlier run put
+    /// it.
+    fn find(&self, name: &str, started_at: DateTime<Utc>) -> Option<PathBuf> {
+        let storage = &self.node.storage;
+        let there = |name: &str| {
+            let destination = storage.get(name).ok()?;
+            destination.file(&destination.key_for(&self.spec.room_id, started_at))
+        };
+        let built_in = there(storage.built_in().name());
+        let places = [Some(self.dir.join(name)), there(&self.destination), built_in];
+        let is_file = |file: &PathBuf| file.symlink_metadata().is_ok_and(|about| about.is_file());
+        places.into_iter().flatten().find(is_file)
+    }
+
+    /// The file of this recording that was kept as nothing took it.
+    async fn kept(&self) -> Option<Asset> {
+        let recording = self.node.store.get(self.id).await.ok()??;
+        recording.kept().cloned()
+    }
+
+    /// Uploads a file that was kept on this machine.
+    async fn upload_kept(&self) -> Result<(Step, Rest), Left> {
+        let Some(asset) = self.kept().await else {
+            let failure = internal("there is no file to upload");
+            return Ok((Step::Fail { failure, file: None }, Rest::default()));
+        };
+        let Some(file) = self.node.storage.file(&asset.destination, &asset.path) else {
+            let failure = internal("the file to upload is not on this machine");
+            return Ok((Step::Fail { failure, file: Some(asset) }, Rest::default()));
+        };
+        // The key that it was kept under names the moment it began.
+        let recording = self.node.store.get(self.id).await.ok().flatten();
+        let started_at = recording.and_then(|recording| recording.started_at);
+        let verdict = Verdict::Whole { warnings: Vec::new() };
+        // For the record of the upload; without it a restart only begins anew.
+        _ = create_private(&self.dir);
+        self.hand_over(&file, asset, started_at.unwrap_or_default(), verdict).await
+    }
+
+    async fn hand_over(
+        &self,
+        file: &Path,
+        mut asset: Asset,
+        started_at: DateTime<Utc>,
+        verdict: Verdict,
+    ) -> Result<(Step, Rest), Left> {
+        let placed = match self.deliver(file, started_at).await {
+            Ok(placed) => placed,
+            Err(NotPlaced::Left) => return Err(Left),
+            Err(NotPlaced::Lost(message)) => {
+                let lost = Failure { kind: FailureKind::UploadError, message };
+                let failure = verdict.failure().unwrap_or(lost);
+                return Ok((Step::Fail { failure, file: None }, Rest::default()));
             }
-            tracing::warn!(id = %self.id, attempt, why, "cannot move a finished file, will try again");
-            attempt += 1;
-            tokio::time::sleep(RETRY).await;
-        }
+        };
+        (asset.destination, asset.path, asset.size) = (placed.destination, placed.key, placed.size);
+        asset.failed = placed.refused.is_some() || matches!(verdict, Verdict::Failed(_));
+        let refused =
+            placed.refused.map(|message| Failure { kind: FailureKind::UploadError, message });
+        let step = match (verdict, refused) {
+            (Verdict::Failed(failure), _) | (Verdict::Whole { .. }, Some(failure)) => {
+                Step::Fail { failure, file: Some(asset) }
+            }
+            (Verdict::Whole { warnings }, None) => Step::Complete { asset, warnings },
+        };
+        Ok((step, placed.rest))
     }
 
     /// Takes a step in the store, for as long as it takes: what happened has
@@ -372,6 +486,6 @@ fn too_early() -> Failure {
     Failure { kind: FailureKind::BeamStopped, message: "Beam stopped too early".into() }
 }
 
-fn internal(message: String) -> Failure {
-    Failure { kind: FailureKind::InternalError, message }
+fn internal(message: impl Into<String>) -> Failure {
+    Failure { kind: FailureKind::InternalError, message: message.into() }
 }

@@ -84,7 +84,7 @@ async fn bench_with(script: &str, change: impl FnOnce(&mut Config)) -> Bench {
     let database = config.data.dir.join("test.db");
     let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&database).await.unwrap());
     let base = "http://127.0.0.1:1".parse().unwrap();
-    let storage = Arc::new(Local::open(&config.data.dir, base).unwrap());
+    let storage = Arc::new(Storage::open(&config.data.dir, base, &config.storage).unwrap());
     let node = Node::open(&config, Arc::clone(&store), storage, Arc::default()).unwrap();
     Bench { root, node, store }
 }

@@ -19,6 +19,13 @@ pub(super) struct Told {
     pub(super) stopped: bool,
     /// How the recorder says it ended. The first word counts.
     pub(super) end: Option<End>,
+    /// Bytes of the growing file that are on disk.
+    bytes: u64,
+    /// Nobody else is in the room, for sure.
+    empty: bool,
+    /// Bytes of the growing file that will not be cut off as recorded in an empty
+    /// room: all of them, while somebody may be there.
+    pub(super) safe_bytes: u64,
     /// The file that was made of what a cut recording left.
     pub(super) salvaged: Option<Summary>,
 }
@@ -66,6 +73,14 @@ impl Told {
                 let (kind, message, file) = (*kind, message.clone(), file.clone());
                 self.end = Some(End::Failed { kind, message, file });
             }
+            Event::Stats(stats) => {
+                self.bytes = stats.bytes;
+                if !self.empty {
+                    self.safe_bytes = self.bytes;
+                }
+            }
+            // What was on disk when this was told, was recorded before.
+            Event::Peers { count, .. } => self.empty = *count == Some(0),
             Event::Salvaged(summary) => self.salvaged = Some(summary.clone()),
             _ => {}
         }
@@ -124,6 +139,26 @@ mod tests {
         assert_eq!((recorded_s, told.stopped, told.recorder), (2.0, true, Some(7)));
         assert!(told.take(&Event::Finished(summary(2.0))).is_none());
         assert!(told.ended());
+    }
+
+    #[test]
+    fn what_is_recorded_in_an_empty_room_is_not_safe() {
+        let mut told = Told::default();
+        let grows = |told: &mut Told, bytes| {
+            told.take(&Event::Stats(Stats { bytes, ..Stats::default() }));
+            told.safe_bytes
+        };
+        assert_eq!(grows(&mut told, 10), 10);
+        told.take(&Event::Peers { count: Some(2), peers: Vec::new() });
+        assert_eq!(grows(&mut told, 20), 20);
+        told.take(&Event::Peers { count: Some(0), peers: Vec::new() });
+        assert_eq!(grows(&mut told, 30), 20);
+        told.take(&Event::Peers { count: None, peers: Vec::new() });
+        assert_eq!(grows(&mut told, 40), 40);
+        told.take(&Event::Peers { count: Some(0), peers: Vec::new() });
+        assert_eq!((grows(&mut told, 50), grows(&mut told, 60)), (40, 40));
+        told.take(&Event::Peers { count: Some(1), peers: Vec::new() });
+        assert_eq!(grows(&mut told, 70), 70);
     }
 
     #[test]

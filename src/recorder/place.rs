@@ -29,7 +29,7 @@ impl Output {
     pub fn part(&self) -> PathBuf {
         match self {
             Self::File(path) => path.with_extension("part.mp4"),
-            Self::InDirectory { dir, .. } => dir.join("media.part.mp4"),
+            Self::InDirectory { dir, .. } => dir.join(PART),
         }
     }
 
@@ -65,6 +65,9 @@ fn directory_of(path: &Path) -> &Path {
         _ => Path::new("."),
     }
 }
+
+/// The growing file's name in a recording's directory.
+pub const PART: &str = "media.part.mp4";
 
 /// The lock file's name in a recording's directory.
 pub const LOCK: &str = "lock";

@@ -44,7 +44,8 @@ pub fn recover(
         return nothing(journal);
     }
     let (length_s, trimmed_s) = trimmed(&lines);
-    let file = match mux::salvage_to(&part, &path, length_s) {
+    let copy_max = spec.copy_max.unwrap_or(mux::COMPACT_MAX);
+    let file = match mux::salvage_by(&part, &path, length_s, copy_max) {
         Ok(file) => file,
         Err(MuxError::Empty) => return nothing(journal),
         Err(error) => {

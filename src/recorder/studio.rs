@@ -81,6 +81,7 @@ impl Studio {
                 audio_bitrate: AUDIO_BITRATE,
                 part: output.part(),
                 max_duration: spec.max_duration(),
+                copy_max: spec.copy_max,
                 nice: ENCODER_NICE,
             },
             encode_tx,

@@ -1,105 +1,106 @@
-//! Files on the local disk, under `<data>/files`, in the contract's layout:
-//! `beam/<room_id>/<YYYYMMDD>/Rec-<room_id>-<epoch_ms>.mp4`.
+//! Files in a directory of this machine.
 
 use std::fs::{self, DirBuilder, File};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use chrono::{DateTime, Utc};
 use url::Url;
 
-use super::sign::{BadLink, Key, Link};
-
-/// The name in the data directory of the key that signs links.
-const KEY: &str = "links.key";
-
 /// See the module's documentation.
-pub struct Local {
-    /// `<data>/files`, absolute.
+pub(super) struct Local {
+    /// Absolute.
     root: PathBuf,
-    key: Key,
-    /// What signed links begin with.
-    base: Url,
 }
 
 impl Local {
-    /// Opens the storage under `data`, which must exist; makes its directory and
-    /// its key when they are missing. Links begin with `base`.
-    pub fn open(data: &Path, base: Url) -> io::Result<Self> {
-        let root = data.join("files");
-        DirBuilder::new().recursive(true).mode(0o700).create(&root)?;
-        let key = Key::load_or_make(&data.join(KEY))?;
-        Ok(Self { root: root.canonicalize()?, key, base })
+    /// Opens the directory, which is made if it is missing.
+    pub(super) fn open(root: &Path) -> io::Result<Self> {
+        DirBuilder::new().recursive(true).mode(0o700).create(root)?;
+        Ok(Self { root: root.canonicalize()? })
     }
 
-    /// Where a file of this room goes that began at `started_at`.
-    pub fn path_for(room_id: &str, started_at: DateTime<Utc>) -> String {
-        let day = started_at.format("%Y%m%d");
-        format!("beam/{room_id}/{day}/Rec-{room_id}-{}.mp4", started_at.timestamp_millis())
+    /// Where the file with this key is.
+    pub(super) fn file(&self, key: &str) -> PathBuf {
+        self.root.join(key)
     }
 
-    /// Where the asset with this path is on disk. Only for paths that were made
-    /// by [`path_for`](Self::path_for) and come from the store.
-    pub fn file(&self, path: &str) -> PathBuf {
-        self.root.join(path)
+    /// The same as a URI.
+    pub(super) fn uri(&self, key: &str) -> String {
+        Url::from_file_path(self.file(key)).map_or_else(|()| key.to_owned(), String::from)
     }
 
-    /// The asset's path as a URI.
-    pub fn uri(&self, path: &str) -> String {
-        Url::from_file_path(self.file(path)).map_or_else(|()| path.to_owned(), String::from)
-    }
-
-    /// Moves a finished file of the same file system to `path`, durably. A file
-    /// that was moved already counts as moved.
-    pub fn take_in(&self, from: &Path, path: &str) -> io::Result<()> {
-        let to = self.file(path);
+    /// Moves a finished file to `key`, durably; returns its size in bytes. A file
+    /// that was moved already counts as moved. On another file system it is
+    /// copied, read back, compared and only then removed.
+    pub(super) fn take_in(&self, from: &Path, key: &str) -> io::Result<u64> {
+        let to = self.file(key);
         if !from.exists() && to.exists() {
-            return Ok(());
+            return Ok(fs::metadata(to)?.len());
         }
         let dir = to.parent().unwrap_or(&self.root);
         DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
-        fs::rename(from, &to)?;
+        let copied = match fs::rename(from, &to) {
+            Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
+                copy(from, &to)?;
+                true
+            }
+            renamed => {
+                renamed?;
+                false
+            }
+        };
         sync(dir)?;
         // The directories above may be new as well.
-        dir.ancestors().skip(1).take_while(|above| above.starts_with(&self.root)).try_for_each(sync)
-    }
-
-    /// Deletes the file; one that is not there counts as deleted. Says whether
-    /// it was there.
-    pub fn delete(&self, path: &str) -> io::Result<bool> {
-        match fs::remove_file(self.file(path)) {
-            Ok(()) => Ok(true),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
-            Err(e) => Err(e),
+        let above = dir.ancestors().skip(1).take_while(|above| above.starts_with(&self.root));
+        above.into_iter().try_for_each(sync)?;
+        if copied {
+            fs::remove_file(from)?;
         }
+        Ok(fs::metadata(to)?.len())
     }
+}
 
-    /// A URL under which the asset's file can be had until `now + life` by
-    /// whoever knows it.
-    pub fn presign(&self, asset: &str, path: &str, life: Duration, now: DateTime<Utc>) -> String {
-        let name = path.rsplit('/').next().unwrap_or(path);
-        let expires = now.timestamp().saturating_add_unsigned(life.as_secs());
-        let link = Link { asset, name, expires };
-        let mut url = self.base.clone();
-        if let Ok(mut segments) = url.path_segments_mut() {
-            segments.pop_if_empty().extend(["files", asset, name]);
+/// Deletes a file; one that is not there counts as deleted. Says whether it was
+/// there.
+pub(super) fn delete(file: &Path) -> io::Result<bool> {
+    match fs::remove_file(file) {
+        Ok(()) => Ok(true),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(e) => Err(e),
+    }
+}
+
+fn copy(from: &Path, to: &Path) -> io::Result<()> {
+    let draft = to.with_extension("draft");
+    let copied = (|| {
+        fs::copy(from, &draft)?;
+        File::open(&draft)?.sync_all()?;
+        if !same(&mut File::open(from)?, &mut File::open(&draft)?)? {
+            return Err(io::Error::other("the copy does not read back as it was written"));
         }
-        url.query_pairs_mut()
-            .append_pair("expires", &expires.to_string())
-            .append_pair("signature", &self.key.sign(&link));
-        url.into()
+        fs::rename(&draft, to)
+    })();
+    if copied.is_err() {
+        // It may not exist; the original is what counts.
+        _ = fs::remove_file(draft);
     }
+    copied
+}
 
-    /// Checks a link that somebody followed, in constant time.
-    pub fn check(
-        &self,
-        link: &Link<'_>,
-        signature: &str,
-        now: DateTime<Utc>,
-    ) -> Result<(), BadLink> {
-        self.key.check(link, signature, now)
+fn same(one: &mut File, other: &mut File) -> io::Result<bool> {
+    use std::io::Read;
+    const STEP: u64 = 1 << 20;
+    loop {
+        let (mut a, mut b) = (Vec::new(), Vec::new());
+        one.take(STEP).read_to_end(&mut a)?;
+        other.take(STEP).read_to_end(&mut b)?;
+        if a != b {
+            return Ok(false);
+        }
+        if a.is_empty() {
+            return Ok(true);
+        }
     }
 }
 
@@ -111,58 +112,45 @@ fn sync(dir: &Path) -> io::Result<()> {
 mod tests {
     use super::*;
 
-    fn storage(dir: &Path) -> Local {
-        Local::open(dir, Url::parse("https://rec.example/base").unwrap()).unwrap()
-    }
-
-    #[test]
-    fn paths_follow_the_contract() {
-        let at = DateTime::from_timestamp_millis(1_626_898_422_000).unwrap();
-        let path = Local::path_for("61101349d0f56e684b608c08", at);
-        assert_eq!(
-            path,
-            "beam/61101349d0f56e684b608c08/20210721/Rec-61101349d0f56e684b608c08-1626898422000.mp4"
-        );
-    }
-
     #[test]
     fn files_go_in_once_and_out() {
         let dir = tempfile::tempdir().unwrap();
-        let local = storage(dir.path());
+        let local = Local::open(&dir.path().join("files")).unwrap();
         let from = dir.path().join("done.mp4");
         fs::write(&from, "film").unwrap();
-        local.take_in(&from, "beam/r/20260101/Rec-r-1.mp4").unwrap();
+        let (one, two) = ("beam/r/20260101/Rec-r-1.mp4", "beam/r/20260101/Rec-r-2.mp4");
+        assert_eq!(local.take_in(&from, one).unwrap(), 4);
         assert!(!from.exists());
-        assert_eq!(fs::read(local.file("beam/r/20260101/Rec-r-1.mp4")).unwrap(), b"film");
-        local.take_in(&from, "beam/r/20260101/Rec-r-1.mp4").unwrap();
-        assert!(local.take_in(&from, "beam/r/20260101/Rec-r-2.mp4").is_err());
-        assert!(local.delete("beam/r/20260101/Rec-r-1.mp4").unwrap());
-        assert!(!local.delete("beam/r/20260101/Rec-r-1.mp4").unwrap());
+        assert_eq!(fs::read(local.file(one)).unwrap(), b"film");
+        assert_eq!(local.take_in(&from, one).unwrap(), 4);
+        assert!(local.take_in(&from, two).is_err());
+        assert!(delete(&local.file(one)).unwrap());
+        assert!(!delete(&local.file(one)).unwrap());
     }
 
     #[test]
-    fn links_hold_until_they_expire_and_outlive_a_restart() {
+    fn another_file_system_gets_a_copy() {
+        let (dir, far) = (tempfile::tempdir().unwrap(), tempfile::tempdir_in("/dev/shm").unwrap());
+        let local = Local::open(far.path()).unwrap();
+        let from = dir.path().join("done.mp4");
+        fs::write(&from, vec![7; 3 << 20]).unwrap();
+        assert_eq!(local.take_in(&from, "beam/r/d/f.mp4").unwrap(), 3 << 20);
+        assert!(!from.exists() && fs::read(local.file("beam/r/d/f.mp4")).unwrap() == [7; 3 << 20]);
+        assert_eq!(fs::read_dir(far.path().join("beam/r/d")).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_copy_that_differs_is_seen() {
         let dir = tempfile::tempdir().unwrap();
-        let now = Utc::now();
-        let url =
-            storage(dir.path()).presign("a1", "beam/r/d/Rec-r-1.mp4", Duration::from_secs(60), now);
-        let url = Url::parse(&url).unwrap();
-        assert!(url.as_str().starts_with("https://rec.example/base/files/a1/Rec-r-1.mp4?"));
-        let query: std::collections::HashMap<_, _> = url.query_pairs().into_owned().collect();
-        let local = storage(dir.path());
-        let expires = query["expires"].parse().unwrap();
-        let link = Link { asset: "a1", name: "Rec-r-1.mp4", expires };
-        let signature = &query["signature"];
-        assert_eq!(local.check(&link, signature, now), Ok(()));
-        let later = now + chrono::TimeDelta::seconds(61);
-        assert_eq!(local.check(&link, signature, later), Err(BadLink::Expired));
-        for other in [
-            Link { asset: "a2", ..link },
-            Link { name: "Rec-r-2.mp4", ..link },
-            Link { expires: expires + 1, ..link },
-        ] {
-            assert_eq!(local.check(&other, signature, now), Err(BadLink::Forged));
-        }
-        assert_eq!(local.check(&link, "", now), Err(BadLink::Forged));
+        let film = |name: &str, bytes: &[u8]| {
+            fs::write(dir.path().join(name), bytes).unwrap();
+            File::open(dir.path().join(name)).unwrap()
+        };
+        let long = vec![1; (1 << 20) + 1];
+        assert!(same(&mut film("a", &long), &mut film("b", &long)).unwrap());
+        assert!(!same(&mut film("a", &long), &mut film("b", &long[1..])).unwrap());
+        let mut other = long.clone();
+        other[1 << 20] = 2;
+        assert!(!same(&mut film("a", &long), &mut film("b", &other)).unwrap());
     }
 }

@@ -112,6 +112,9 @@ pub struct Failure {
 pub struct Asset {
     /// Its own id.
     pub id: Id,
+    /// Name of the storage that has it; where the recording was to go, or where it
+    /// was kept because it could not go there.
+    pub destination: String,
     /// Where it is in its storage: `beam/<room_id>/<YYYYMMDD>/Rec-….mp4`.
     pub path: String,
     /// Bytes.
@@ -137,8 +140,6 @@ pub struct OwnedAsset {
     pub room_id: String,
     /// Of the recording.
     pub session_id: SessionId,
-    /// Of the recording: name of the storage that has the file.
-    pub destination: String,
     /// The asset.
     pub asset: Asset,
 }
@@ -178,6 +179,9 @@ pub enum Step {
         /// Why.
         reason: StopReason,
     },
+    /// The file that was kept because no storage took it is to be uploaded after
+    /// all: [`State::PostProcessing`] again.
+    Upload,
     /// The file is where it belongs: [`State::Completed`].
     Complete {
         /// The file.
@@ -200,7 +204,7 @@ impl Step {
         match self {
             Self::Run { .. } | Self::Pause | Self::Resume => State::Running,
             Self::Stop { .. } => State::Stopping,
-            Self::PostProcess { .. } => State::PostProcessing,
+            Self::PostProcess { .. } | Self::Upload => State::PostProcessing,
             Self::Complete { .. } => State::Completed,
             Self::Fail { .. } => State::Failed,
         }
@@ -259,7 +263,11 @@ impl Recording {
             }
             return Ok(Vec::new());
         }
-        self.state = from.advance(step.target())?;
+        self.state = match step {
+            Step::Upload if self.can_upload() => State::PostProcessing,
+            Step::Upload => return Err(IllegalTransition { from, to: State::PostProcessing }),
+            _ => from.advance(step.target())?,
+        };
         self.updated_at = now;
         Ok(match step {
             Step::Run { started_at } => vec![self.start(started_at)],
@@ -278,14 +286,37 @@ impl Recording {
                 told.push(Occurrence::Stopped { duration, ended: Ended::Reason(reason) });
                 told
             }
+            Step::Upload => {
+                self.failure = None;
+                Vec::new()
+            }
             Step::Complete { asset, warnings } => {
                 let told = vec![Occurrence::Recorded { asset: asset.id.to_string() }];
-                self.assets.push(asset);
+                self.keep(asset);
                 self.warnings.extend(warnings);
                 told
             }
             Step::Fail { failure, file } => self.fail(failure, file, now),
         })
+    }
+
+    /// The file that is kept on this machine because no storage took it.
+    pub fn kept(&self) -> Option<&Asset> {
+        self.assets.iter().find(|asset| asset.failed)
+    }
+
+    /// True if [`Step::Upload`] may be taken: the one step out of a final state.
+    pub fn can_upload(&self) -> bool {
+        let upload = |failure: &Failure| failure.kind == FailureKind::UploadError;
+        self.state == State::Failed
+            && self.failure.as_ref().is_some_and(upload)
+            && self.kept().is_some()
+    }
+
+    /// Takes a file in, in place of what was known under its id.
+    fn keep(&mut self, asset: Asset) {
+        self.assets.retain(|known| known.id != asset.id);
+        self.assets.push(asset);
     }
 
     fn start(&mut self, at: DateTime<Utc>) -> Occurrence {
@@ -313,7 +344,9 @@ impl Recording {
         told.push(Occurrence::Failed { kind, message, duration, asset });
         self.paused = false;
         self.failure = Some(failure);
-        self.assets.extend(file);
+        if let Some(file) = file {
+            self.keep(file);
+        }
         told
     }
 }

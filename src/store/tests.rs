@@ -129,6 +129,7 @@ fn recording(room: &str) -> Recording {
 fn asset(failed: bool) -> Asset {
     Asset {
         id: Id::new(Utc::now()),
+        destination: "default".into(),
         path: "beam/a/20260101/Rec-a-1.mp4".into(),
         size: 7,
         duration_s: 2.5,

@@ -16,7 +16,7 @@ use super::schedule;
 use super::target::Target;
 use crate::config::{Config, Webhooks};
 use crate::job::Occurrence;
-use crate::storage::Local;
+use crate::storage::{LinkLife, Storage, StorageError, Trouble};
 use crate::store::{Delivery, OutboxEvent, Outcome, Recording, Store, Unavailable};
 
 /// How long the outbox is left alone when nothing is known to come.
@@ -66,7 +66,7 @@ pub struct Deliverer {
 /// What attempts share.
 struct Shared {
     store: Arc<dyn Store>,
-    storage: Arc<Local>,
+    storage: Arc<Storage>,
     settings: Webhooks,
     endpoints: BTreeMap<String, Target>,
     courier: Courier,
@@ -78,7 +78,7 @@ impl Deliverer {
     pub fn new(
         config: &Config,
         store: Arc<dyn Store>,
-        storage: Arc<Local>,
+        storage: Arc<Storage>,
         bell: Arc<Notify>,
     ) -> Result<Self, SetupError> {
         let settings = config.webhooks.clone();
@@ -232,35 +232,54 @@ impl Shared {
             Err(error) => return Outcome::GiveUp { status: None, error },
         };
         let event = &delivery.event;
-        let file = self.file(recording, event);
+        let file = match self.file(recording, event).await {
+            Ok(file) => file,
+            // A file without a link is told of later, at worst with an empty one.
+            Err(why) => return self.later(delivery, None, format!("no link to the file: {why}")),
+        };
         let body = match payload::body(&self.settings, recording, event, file, delivery.is_replay) {
             Ok(body) => body,
             Err(e) => return Outcome::GiveUp { status: None, error: e.to_string() },
         };
         match self.courier.post(target, &event.id.to_string(), body).await {
             Ok(status) => Outcome::Delivered { status },
-            Err(NotTaken { status, error }) => {
-                let attempts = delivery.attempts.saturating_add(1);
-                let delay = schedule::delay(&self.settings.retries, attempts, rand::random());
-                match delay.and_then(after) {
-                    Some(at) => Outcome::Retry { at, status, error },
-                    None => Outcome::GiveUp { status, error },
-                }
-            }
+            Err(NotTaken { status, error }) => self.later(delivery, status, error),
+        }
+    }
+
+    /// What comes of an attempt that failed.
+    fn later(&self, delivery: &Delivery, status: Option<u16>, error: String) -> Outcome {
+        let attempts = delivery.attempts.saturating_add(1);
+        let delay = schedule::delay(&self.settings.retries, attempts, rand::random());
+        match delay.and_then(after) {
+            Some(at) => Outcome::Retry { at, status, error },
+            None => Outcome::GiveUp { status, error },
         }
     }
 
     /// The file that the event names, if it is still there, with a fresh link.
-    fn file(&self, recording: &Recording, event: &OutboxEvent) -> Option<File> {
+    async fn file(
+        &self,
+        recording: &Recording,
+        event: &OutboxEvent,
+    ) -> Result<Option<File>, StorageError> {
         let named = match &event.occurrence {
-            Occurrence::Recorded { asset } => asset,
-            Occurrence::Failed { asset, .. } => asset.as_ref()?,
-            Occurrence::Started { .. } | Occurrence::Stopped { .. } => return None,
+            Occurrence::Recorded { asset } | Occurrence::Failed { asset: Some(asset), .. } => asset,
+            Occurrence::Failed { asset: None, .. }
+            | Occurrence::Started { .. }
+            | Occurrence::Stopped { .. } => return Ok(None),
         };
-        let asset = recording.assets.iter().find(|asset| asset.id.to_string() == *named)?;
-        let life = self.settings.presign_duration;
-        let url = self.storage.presign(named, &asset.path, life, Utc::now());
-        Some(File::new(asset, self.storage.uri(&asset.path), url))
+        let found = recording.assets.iter().find(|asset| asset.id.to_string() == *named);
+        let Some(asset) = found else { return Ok(None) };
+        let (destination, path) = (&asset.destination, &asset.path);
+        let life = LinkLife::Usual(Some(self.settings.presign_duration));
+        let url = match self.storage.presign(named, destination, path, life, Utc::now()).await {
+            Ok(presigned) => presigned.url,
+            // It will not come back by waiting.
+            Err(error) if error.trouble == Trouble::NoDestination => String::new(),
+            Err(error) => return Err(error),
+        };
+        Ok(Some(File::new(asset, self.storage.uri(destination, path), url)))
     }
 }
 

@@ -12,6 +12,7 @@ mod restarts;
 mod rooms;
 mod service;
 mod tokens;
+mod uploads;
 mod webhooks;
 
 use std::io::Write;

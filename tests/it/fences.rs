@@ -18,7 +18,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("hyper", &["net"]),
     ("hyper_util", &["net"]),
     ("sqlx", &["store"]),
-    ("reqwest", &["net", "webhook"]),
+    ("reqwest", &["cli", "net", "webhook"]),
     ("jsonwebtoken", &["token", "demo"]),
     ("object_store", &["storage"]),
 ];
@@ -77,7 +77,7 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
             "storage", "webhook", "config",
         ],
     ),
-    ("storage", &["http", "node", "recorder", "browser", "store", "webhook", "config"]),
+    ("storage", &["http", "node", "recorder", "browser", "store", "webhook"]),
     ("webhook", &["http", "node", "recorder", "browser", "automation"]),
     ("automation", &["http", "recorder", "browser", "storage", "webhook"]),
     ("net", &["http", "node", "recorder", "browser", "store", "webhook", "config"]),

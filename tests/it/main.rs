@@ -26,4 +26,5 @@ mod record_users;
 mod recorder_pause;
 mod recorder_salvage;
 mod service;
+mod storage;
 mod support;

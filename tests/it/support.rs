@@ -9,14 +9,17 @@
 
 pub mod archive;
 pub mod browser;
+pub mod hooks;
 pub mod janus;
 pub mod judge;
 pub mod media;
+pub mod middle;
 pub mod pages;
 pub mod process;
 pub mod recorder;
 pub mod roomreel;
 pub mod serve;
+pub mod stores;
 pub mod tools;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -50,6 +50,19 @@ pub struct Finished {
 /// [`MuxError::Short`] if the part file misses something; otherwise whatever
 /// failed. The part file is then still there and can be salvaged.
 pub fn finalise(part: &Path, out: &Path, index: &Index) -> Result<Finished, MuxError> {
+    finalise_by(part, out, index, COMPACT_MAX)
+}
+
+/// The same, copying up to `copy_max` bytes of media instead of [`COMPACT_MAX`].
+///
+/// # Errors
+/// As [`finalise`].
+pub fn finalise_by(
+    part: &Path,
+    out: &Path,
+    index: &Index,
+    copy_max: u64,
+) -> Result<Finished, MuxError> {
     let have = fs::metadata(part).map_err(MuxError::io("look at", part))?.len();
     if have < index.end {
         return Err(MuxError::Short { have, need: index.end });
@@ -62,7 +75,7 @@ pub fn finalise(part: &Path, out: &Path, index: &Index) -> Result<Finished, MuxE
     let in_place = || -> Result<_, MuxError> {
         Ok(in_place::finish(part, index)?.map(|moov| (moov, Method::InPlace)))
     };
-    let (moov, method) = if index.media_bytes() > COMPACT_MAX {
+    let (moov, method) = if index.media_bytes() > copy_max {
         in_place()?.map_or_else(compact, Ok)?
     } else {
         match compact() {

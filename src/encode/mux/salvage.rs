@@ -8,7 +8,7 @@ use std::path::Path;
 use mp4_atom::{Atom, Decode, Free, Ftyp, Mdat, Moof, Moov};
 
 use super::disk::QUEUE_BYTES;
-use super::finish::{Finished, Method, conclude, finalise, finished};
+use super::finish::{COMPACT_MAX, Finished, Method, conclude, finalise_by, finished};
 use super::fragment::enter;
 use super::index::Index;
 use super::nal::{audio_is_intact, video_is_intact};
@@ -23,7 +23,7 @@ const HEAD_MAX: u64 = 1 << 20;
 /// Turns a part file that nobody finished into an ordinary MP4 at `out`.
 ///
 /// The file may end anywhere, be followed by zeros or garbage, or have been
-/// caught in the middle of [`finalise`]; everything up to its last complete
+/// caught in the middle of [`finalise`](super::finalise); everything up to its last complete
 /// fragment is kept. Calling this again after it succeeded is harmless. No
 /// other process may be writing the file.
 ///
@@ -41,6 +41,20 @@ pub fn salvage(part: &Path, out: &Path) -> Result<Finished, MuxError> {
 /// # Errors
 /// Those of [`salvage`].
 pub fn salvage_to(part: &Path, out: &Path, length_s: Option<f64>) -> Result<Finished, MuxError> {
+    salvage_by(part, out, length_s, COMPACT_MAX)
+}
+
+/// Like [`salvage_to`], copying up to `copy_max` bytes of media instead of
+/// [`COMPACT_MAX`].
+///
+/// # Errors
+/// Those of [`salvage`].
+pub fn salvage_by(
+    part: &Path,
+    out: &Path,
+    length_s: Option<f64>,
+    copy_max: u64,
+) -> Result<Finished, MuxError> {
     let opened = match File::open(part) {
         // Finished and renamed, but nobody heard of it.
         Err(error) if error.kind() == io::ErrorKind::NotFound && out.exists() => {
@@ -60,7 +74,7 @@ pub fn salvage_to(part: &Path, out: &Path, length_s: Option<f64>) -> Result<Fini
             if let Some(length_s) = length_s {
                 index.cut_to(length_s);
             }
-            finalise(part, out, &index)
+            finalise_by(part, out, &index, copy_max)
         }
         // Turned over, not yet renamed.
         Free::KIND => {

@@ -170,6 +170,7 @@ pub(super) fn config(part: &Path, fps: u32, max_duration: Duration) -> EncodeCon
         audio_bitrate: 128_000,
         part: part.to_owned(),
         max_duration,
+        copy_max: None,
         nice: 0,
     }
 }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::time::Rfc3339;
-use crate::storage::Local;
+use crate::storage::Storage;
 use crate::store::{Asset, OwnedAsset};
 
 /// The only type of asset that is made.
@@ -68,14 +68,14 @@ enum MediaType {
 }
 
 impl AssetView {
-    pub(super) fn of(asset: &Asset, storage: &Local) -> Self {
+    pub(super) fn of(asset: &Asset, storage: &Storage) -> Self {
         let resolution =
             ResolutionView { width: asset.resolution.width(), height: asset.resolution.height() };
         Self {
             id: asset.id.to_string(),
             r#type: COMPOSITE,
             status: if asset.failed { AssetStatus::Failed } else { AssetStatus::Completed },
-            path: storage.uri(&asset.path),
+            path: storage.uri(&asset.destination, &asset.path),
             size: asset.size,
             duration: asset.duration(),
             created_at: Rfc3339(asset.created_at),
@@ -103,7 +103,7 @@ pub(in crate::http) struct OwnedAssetView {
 }
 
 impl OwnedAssetView {
-    pub(in crate::http) fn of(owned: &OwnedAsset, storage: &Local) -> Self {
+    pub(in crate::http) fn of(owned: &OwnedAsset, storage: &Storage) -> Self {
         Self {
             job_id: owned.recording_id.to_string(),
             recording_id: owned.recording_id.to_string(),

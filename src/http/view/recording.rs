@@ -9,7 +9,7 @@ use super::time::Rfc3339;
 use crate::config::ShowMeetingUrl;
 use crate::http::App;
 use crate::job::{State, redact_url};
-use crate::storage::Local;
+use crate::storage::Storage;
 use crate::store::Recording;
 
 /// Where a recording is in its life.
@@ -109,7 +109,7 @@ struct FailureView {
 /// Shows recordings as this service is configured to.
 pub(in crate::http) struct Viewer<'a> {
     meeting_url: ShowMeetingUrl,
-    storage: &'a Local,
+    storage: &'a Storage,
 }
 
 impl App {

@@ -126,6 +126,7 @@ pub(super) fn asset(row: &SqliteRow) -> Result<Asset, Unavailable> {
         .map_err(|_| unreadable("width or height"))?;
     Ok(Asset {
         id: id(row, "asset_id")?,
+        destination: get(row, "destination")?,
         path: get(row, "path")?,
         size: get::<i64>(row, "size")?.unsigned_abs(),
         duration_s: get(row, "duration_s")?,
@@ -142,7 +143,6 @@ pub(super) fn owned(row: &SqliteRow) -> Result<OwnedAsset, Unavailable> {
         recording_id: id(row, "recording_id")?,
         room_id: get(row, "room_id")?,
         session_id: session_id(row, "session_id")?,
-        destination: get(row, "destination")?,
         asset: asset(row)?,
     })
 }

@@ -17,7 +17,7 @@ use crate::store::{
 /// Begins a search for recordings; the caller goes on with conditions, and
 /// [`recordings`] ends it.
 const SEARCH: &str = "SELECT r.id, beam_id, r.room_id, r.session_id, state, r.created_at, \
-     updated_at, doc, a.id AS asset_id, path, size, duration_s, \
+     updated_at, doc, a.id AS asset_id, destination, path, size, duration_s, \
      a.created_at AS asset_created_at, width, height, audio_only, failed \
      FROM (SELECT * FROM recordings WHERE TRUE";
 
@@ -74,7 +74,7 @@ async fn insert_asset(
     .bind(recording.id.to_string())
     .bind(&recording.room_id)
     .bind(recording.session_id.to_string())
-    .bind(&recording.destination)
+    .bind(&asset.destination)
     .bind(&asset.path)
     .bind(i64::try_from(asset.size).unwrap_or(i64::MAX))
     // SQLite has no NaN.
@@ -87,6 +87,15 @@ async fn insert_asset(
     .execute(database)
     .await
     .map_err(unavailable)?;
+    Ok(())
+}
+
+async fn delete_asset(id: Id, database: &mut SqliteConnection) -> Result<(), Unavailable> {
+    sqlx::query("DELETE FROM assets WHERE id = ?")
+        .bind(id.to_string())
+        .execute(database)
+        .await
+        .map_err(unavailable)?;
     Ok(())
 }
 
@@ -167,7 +176,7 @@ impl Store for SqliteStore {
             let mut transaction = self.begin().await?;
             let mut recording =
                 by_id(id, &mut *transaction).await?.ok_or(AdvanceError::NotFound)?;
-            let had = recording.assets.len();
+            let had = recording.assets.clone();
             let told = recording.take(step, now)?;
             sqlx::query(
                 "UPDATE recordings SET state = ?, holds_room = ?, updated_at = ?, doc = ? \
@@ -181,7 +190,10 @@ impl Store for SqliteStore {
             .execute(&mut *transaction)
             .await
             .map_err(unavailable)?;
-            for asset in recording.assets.iter().skip(had) {
+            for asset in had.iter().filter(|asset| !recording.assets.contains(asset)) {
+                delete_asset(asset.id, &mut transaction).await?;
+            }
+            for asset in recording.assets.iter().filter(|asset| !had.contains(asset)) {
                 insert_asset(&recording, asset, &mut transaction).await?;
             }
             for occurrence in &told {
@@ -253,6 +265,7 @@ impl Store for SqliteStore {
             let mut search = QueryBuilder::new(ASSETS);
             and(&mut search, "room_id = ", query.room_id.as_ref());
             and(&mut search, "session_id = ", query.session_id.as_ref());
+            and(&mut search, "destination = ", query.destination.as_ref());
             and(&mut search, "failed = ", query.failed);
             and(&mut search, "id < ", query.before.map(|id| id.to_string()));
             and(&mut search, "created_at < ", query.made_before.map(nanos));
@@ -270,11 +283,7 @@ impl Store for SqliteStore {
         Box::pin(async move {
             let mut transaction = self.begin().await?;
             let found = owned(id, &mut *transaction).await?;
-            sqlx::query("DELETE FROM assets WHERE id = ?")
-                .bind(id.to_string())
-                .execute(&mut *transaction)
-                .await
-                .map_err(unavailable)?;
+            delete_asset(id, &mut transaction).await?;
             transaction.commit().await.map_err(unavailable)?;
             Ok(found)
         })

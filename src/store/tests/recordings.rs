@@ -286,7 +286,6 @@ pub(super) async fn assets_are_found_by_what_they_are(bench: Bench) {
             recording_id: r.id,
             room_id: r.room_id.clone(),
             session_id: r.session_id.clone(),
-            destination: r.destination.clone(),
             asset: r.assets[0].clone(),
         })
         .to_vec();
@@ -300,6 +299,7 @@ pub(super) async fn assets_are_found_by_what_they_are(bench: Bench) {
                         let query = AssetQuery {
                             room_id,
                             session_id,
+                            destination: None,
                             failed: only_failed,
                             before,
                             made_before,
@@ -313,6 +313,11 @@ pub(super) async fn assets_are_found_by_what_they_are(bench: Bench) {
                 }
             }
         }
+    }
+    for (name, wanted) in [("default", 3), ("elsewhere", 0)] {
+        let destination = Some(name.to_owned());
+        let query = AssetQuery { destination, limit: 10, ..AssetQuery::default() };
+        assert_eq!(bench.store.assets(&query).await.unwrap().len(), wanted, "{name}");
     }
     let few = AssetQuery { limit: 2, ..AssetQuery::default() };
     assert_eq!(bench.store.assets(&few).await.unwrap().len(), 2);

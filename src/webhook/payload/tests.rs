@@ -46,6 +46,7 @@ fn recording() -> Recording {
 fn file() -> File {
     let asset = Asset {
         id: Id::new(at(0)),
+        destination: "default".into(),
         path: "beam/standup/20231114/Rec-standup-1.mp4".into(),
         size: 34_412_077,
         duration_s: 99.6,

@@ -18,7 +18,7 @@ echo '{"event":"first_frame","t0":1000000000,"epoch_ms":1700000000120}' > "$3/jo
 exit 1"#;
 
 #[derive(Clone, Default)]
-struct Receiver {
+pub(super) struct Receiver {
     /// Everything that was posted, oldest first.
     posted: Arc<Mutex<Vec<(HeaderMap, Value)>>>,
     /// Answers with 500 the first time it sees an event.
@@ -26,7 +26,7 @@ struct Receiver {
 }
 
 impl Receiver {
-    async fn open(refuses_once: bool) -> (Self, String) {
+    pub(super) async fn open(refuses_once: bool) -> (Self, String) {
         let receiver = Self { refuses_once, ..Self::default() };
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/hook", listener.local_addr().unwrap());
@@ -40,7 +40,7 @@ impl Receiver {
     }
 
     /// Waits until so many were posted; the limit ends a broken test.
-    async fn until(&self, count: usize) -> Vec<Value> {
+    pub(super) async fn until(&self, count: usize) -> Vec<Value> {
         for _ in 0..1200 {
             let bodies = self.bodies();
             if bodies.len() >= count {
@@ -63,7 +63,7 @@ async fn take(State(receiver): State<Receiver>, headers: HeaderMap, body: Bytes)
     if receiver.refuses_once && !seen { Status::INTERNAL_SERVER_ERROR } else { Status::NO_CONTENT }
 }
 
-fn tells(config: &mut Config, url: &str) {
+pub(super) fn tells(config: &mut Config, url: &str) {
     config.webhooks.retries = vec![Duration::from_millis(50); 3];
     config.webhooks.endpoints = vec![Endpoint {
         name: "app".into(),
@@ -74,7 +74,7 @@ fn tells(config: &mut Config, url: &str) {
     }];
 }
 
-fn names(bodies: &[Value]) -> Vec<&str> {
+pub(super) fn names(bodies: &[Value]) -> Vec<&str> {
     bodies.iter().map(|body| body["type"].as_str().unwrap()).collect()
 }
 

@@ -52,6 +52,7 @@ impl Past {
         recording.stop_reason = Some(StopReason::RoomEnded);
         recording.assets.push(Asset {
             id: Id::new(ended),
+            destination: "default".into(),
             path: format!("beam/{room}/20240102/Rec-{room}-{}.mp4", began.timestamp_millis()),
             size: 10_000_000,
             duration_s: 30.0,
