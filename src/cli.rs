@@ -2,6 +2,7 @@
 //! what came of it into words and an exit code.
 
 pub(crate) mod args;
+pub(crate) mod bug_report;
 pub(crate) mod config;
 pub(crate) mod demo;
 mod exit;

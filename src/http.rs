@@ -22,6 +22,7 @@ mod headers;
 mod health;
 mod hooks;
 mod log;
+mod metrics;
 mod openapi;
 mod query;
 mod recordings;
@@ -54,7 +55,7 @@ use crate::token::Keys;
 use crate::webhook::{Deliverer, Senders, SetupError};
 
 /// The database's name in the data directory.
-const DATABASE: &str = "roomreel.db";
+pub const DATABASE: &str = "roomreel.db";
 
 /// How long open connections may take to end once the recordings have.
 const LINGER: Duration = Duration::from_secs(2);

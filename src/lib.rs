@@ -16,6 +16,7 @@
 //! - [`automation`]: recordings that start and stop by what rooms tell.
 //! - [`token`]: who may call, and what the bot joins rooms with.
 //! - [`webhook`], [`net`]: what it tells others, and where a request may lead it.
+//! - [`metrics`]: what it measures, as Prometheus reads it.
 //! - [`demo`]: a small WebRTC room to meet in and to record.
 
 pub mod automation;
@@ -28,6 +29,7 @@ pub mod encode;
 pub mod http;
 pub mod job;
 pub mod media;
+pub mod metrics;
 pub mod net;
 pub mod node;
 pub mod recorder;

@@ -10,23 +10,27 @@ use crate::cli::args::{Args, Command};
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    cli::logging::start(args.verbose);
-    let done = match args.command {
-        Command::Record(record) => cli::record::run(*record),
-        Command::Serve(serve) => cli::serve::run(serve),
-        Command::Token(token) => cli::token::run(token),
-        Command::Config(config) => cli::config::run(config),
-        Command::Storage(storage) => cli::storage::run(storage),
-        Command::Upload(upload) => cli::upload::run(upload),
-        Command::Salvage(salvage) => cli::salvage::run(salvage),
-        Command::Demo(demo) => cli::demo::run(demo),
-        Command::Recorder(recorder) => cli::recorder::run(recorder),
-    };
+    let done = cli::logging::start(args.verbose).and_then(|()| run(args.command));
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(exit) => {
             eprintln!("roomreel: {exit}");
             exit.code()
         }
+    }
+}
+
+fn run(command: Command) -> Result<(), cli::Exit> {
+    match command {
+        Command::Record(record) => cli::record::run(*record),
+        Command::Serve(serve) => cli::serve::run(serve),
+        Command::Token(token) => cli::token::run(token),
+        Command::BugReport(report) => cli::bug_report::run(report),
+        Command::Config(config) => cli::config::run(config),
+        Command::Storage(storage) => cli::storage::run(storage),
+        Command::Upload(upload) => cli::upload::run(upload),
+        Command::Salvage(salvage) => cli::salvage::run(salvage),
+        Command::Demo(demo) => cli::demo::run(demo),
+        Command::Recorder(recorder) => cli::recorder::run(recorder),
     }
 }

@@ -15,10 +15,12 @@ mod orders;
 mod process;
 mod recovery;
 mod redact;
+mod report;
 mod retention;
 mod strays;
 mod supervisor;
 mod told;
+mod vitals;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -30,11 +32,15 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::Instrument;
 use url::Url;
 
 pub use self::claim::Claim;
 use self::orders::Orders;
+pub use self::report::report;
 use self::supervisor::{Start, Supervisor};
+use self::vitals::Seen;
+pub use self::vitals::{Capacity, Usage, Vitals};
 use crate::config::{self, Config, Kind};
 use crate::job::{
     BrowserOptions, Egress, JoinRule, PageOptions, PresenceRule, RecordingSpec, Resolution, State,
@@ -175,8 +181,8 @@ struct Live {
     /// Nobody enters any more.
     closed: bool,
     orders: HashMap<Id, watch::Sender<Orders>>,
-    /// How many others the pages of the recordings show, where they can tell.
-    others: HashMap<Id, u32>,
+    /// What their journals told, for whoever asks how they are.
+    seen: HashMap<Id, Seen>,
 }
 
 /// A recording's place on this node, given back however its task ends.
@@ -198,7 +204,7 @@ impl Drop for Seat {
     fn drop(&mut self) {
         let mut live = self.node.live();
         live.orders.remove(&self.id);
-        live.others.remove(&self.id);
+        live.seen.remove(&self.id);
     }
 }
 
@@ -287,7 +293,23 @@ impl Node {
     /// How many others the page of the recording shows; `None` while nothing is
     /// known of that.
     pub fn others(&self, id: Id) -> Option<u32> {
-        self.0.live().others.get(&id).copied()
+        self.0.live().seen.get(&id)?.others
+    }
+
+    /// How the recordings are that run here.
+    pub async fn vitals(&self) -> Vec<Vitals> {
+        // Walks through every process of the machine.
+        let usage = tokio::task::spawn_blocking(vitals::usage).await.unwrap_or_default();
+        let seen = self.0.live().seen.clone();
+        let mut all: Vec<_> = seen.into_iter().map(|(id, seen)| seen.vitals(id, &usage)).collect();
+        all.sort_by_key(|vitals| vitals.id);
+        all
+    }
+
+    /// How much more this node takes on.
+    pub fn capacity(&self) -> Capacity {
+        let (slots, free) = (self.0.recording.slots(), self.0.slots.available_permits());
+        Capacity { slots, free: if self.0.closing.is_cancelled() { 0 } else { free } }
     }
 
     /// Takes nothing on any more, asks every recording to stop and waits for
@@ -406,7 +428,8 @@ impl Inner {
         let destination = recording.destination.clone();
         let node = Arc::clone(self);
         let supervisor = Supervisor { node, id, spec, destination, dir, orders, start };
-        self.tasks.spawn(async move { supervisor.run(seat).await });
+        let of = tracing::info_span!("recording", %id, room_id = recording.room_id);
+        self.tasks.spawn(supervisor.run(seat).instrument(of));
     }
 
     fn enter(

@@ -71,8 +71,22 @@ pub trait Store: Outbox {
     /// The asset with this id.
     fn asset(&self, id: Id) -> BoxFuture<'_, Result<Option<OwnedAsset>, Unavailable>>;
 
+    /// How many recordings and deliveries there are.
+    fn tally(&self) -> BoxFuture<'_, Result<Tally, Unavailable>>;
+
     /// Forgets one asset, as its file is gone; `None` if there is none.
     fn remove_asset(&self, id: Id) -> BoxFuture<'_, Result<Option<OwnedAsset>, Unavailable>>;
+}
+
+/// How much is remembered. What there is none of is left out.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Recordings by their state.
+    pub recordings: Vec<(State, u64)>,
+    /// Deliveries by their state.
+    pub deliveries: Vec<(DeliveryState, u64)>,
+    /// When the oldest event was written that somebody still has to be told.
+    pub untold_since: Option<DateTime<Utc>>,
 }
 
 /// Which recordings to list; an absent filter matches all.

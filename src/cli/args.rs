@@ -39,6 +39,8 @@ pub(crate) enum Command {
     Upload(Upload),
     /// Make a finished file out of the part file of a recording that was killed
     Salvage(Salvage),
+    /// Write what is known of one recording of the service, without secrets
+    BugReport(BugReport),
     /// One recording of the service; the spec comes on standard input
     #[command(hide = true)]
     Recorder(Recorder),
@@ -240,6 +242,21 @@ pub(crate) struct Salvage {
     /// The part file, NAME.part.mp4
     pub(crate) part: PathBuf,
     /// The MP4 to write; NAME.mp4 beside the part file otherwise
+    #[arg(long, short)]
+    pub(crate) output: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct BugReport {
+    /// The recording's id
+    pub(crate) id: String,
+    /// The service's data directory; the configured one otherwise
+    #[arg(long)]
+    pub(crate) data: Option<PathBuf>,
+    /// Configuration file (TOML)
+    #[arg(long)]
+    pub(crate) config: Option<PathBuf>,
+    /// Where to write it; standard output otherwise
     #[arg(long, short)]
     pub(crate) output: Option<PathBuf>,
 }

@@ -11,8 +11,8 @@ use utoipa_swagger_ui::{Config as SwaggerConfig, SwaggerUi};
 use super::error::ApiError;
 use super::guard::{self, Guard};
 use super::{
-    App, active_rooms, assets, auth, deliveries, files, headers, health, hooks, log, openapi,
-    recordings, start,
+    App, active_rooms, assets, auth, deliveries, files, headers, health, hooks, log, metrics,
+    openapi, recordings, start,
 };
 use crate::token::Keys;
 
@@ -39,6 +39,7 @@ fn list() -> OpenApiRouter<App> {
         .routes(routes!(deliveries::replay))
         .routes(routes!(health::live))
         .routes(routes!(health::ready))
+        .routes(routes!(metrics::get))
 }
 
 /// The document of the routes.

@@ -19,7 +19,7 @@ use crate::recorder::place::{LOCK, is_locked};
 
 /// Where a recorder's output goes. A file and not a pipe: the recorder may
 /// outlive whoever would read the other end.
-const LOG: &str = "recorder.log";
+pub(super) const LOG: &str = "recorder.log";
 /// How often the lock of an adopted recorder is looked at.
 const LOCK_POLL: Duration = Duration::from_millis(200);
 /// How much of the log a failure quotes, in bytes.
@@ -130,6 +130,8 @@ pub(super) fn spawn(
             command.env_remove(name);
         }
     }
+    // Its log is quoted in failures: sentences, whatever format ours has.
+    command.env_remove("ROOMREEL_LOG_FORMAT");
     let mut child = command.spawn()?;
     if let Some(mut stdin) = child.stdin.take() {
         // In a task of its own: a recorder that does not read must not hold up

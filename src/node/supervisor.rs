@@ -17,6 +17,7 @@ use super::orders::{Orders, Patience, deliver};
 use super::process::{self, Process, Task};
 use super::redact::redact;
 use super::told::{End, Told};
+use super::vitals::Seen;
 use super::{Inner, Seat, told};
 use crate::job::{Event, FailureKind, RecordingSpec, Resolution, StopReason, Summary};
 use crate::recorder::journal::JOURNAL;
@@ -235,22 +236,23 @@ impl Supervisor {
         };
         for event in events {
             self.log(&event);
-            if let Event::Peers { count, .. } = event {
-                self.shows(count);
-            }
+            self.see(&event);
             if let Some(step) = told.take(&event) {
                 self.settle(step).await;
             }
         }
     }
 
-    /// The page shows so many others now.
-    fn shows(&self, count: Option<u32>) {
+    /// Keeps what the node is asked about a recording that runs.
+    fn see(&self, event: &Event) {
         let mut live = self.node.live();
-        match count {
-            Some(count) => live.others.insert(self.id, count),
-            None => live.others.remove(&self.id),
-        };
+        let seen = live.seen.entry(self.id).or_insert_with(|| Seen::of(&self.spec.room_id));
+        match event {
+            Event::Peers { count, .. } => seen.others = *count,
+            Event::Stats(stats) => seen.stats = Some(*stats),
+            Event::Started { pid, .. } | Event::Browser { pid, .. } => seen.groups.push(*pid),
+            _ => {}
+        }
     }
 
     fn log(&self, event: &Event) {

@@ -35,7 +35,7 @@ macro_rules! promises {
                 of_steps_that_race_one_is_taken, nobody_has_an_unknown_id,
                 who_was_told_of_a_start_is_told_of_the_stop, pages_follow_each_other_newest_first,
                 filters_hold_together, what_is_unfinished_comes_oldest_first,
-                assets_are_found_by_what_they_are, what_is_removed_takes_everything_with_it;
+                assets_are_found_by_what_they_are, what_is_removed_takes_everything_with_it, what_there_is_is_counted;
             outbox: events_are_there_with_their_step, an_event_is_fanned_out_once,
                 deliveries_come_in_the_order_of_life, patience_ends,
                 nobody_waits_for_another, a_delivery_remembers_its_newest_attempt,

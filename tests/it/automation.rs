@@ -52,7 +52,8 @@ impl Service {
                 .args(["--demo", &format!("127.0.0.1:{demo}"), "--data"])
                 .arg(data.path())
                 .arg("--config")
-                .arg(config),
+                .arg(config)
+                .env("ROOMREEL_LOG_FORMAT", "json"),
         );
         let (api, demo) = (format!("http://127.0.0.1:{api}"), format!("127.0.0.1:{demo}"));
         let service = Self { process, api, demo, data };
@@ -164,6 +165,21 @@ fn a_room_records_itself_and_is_finished_when_the_last_one_has_left() {
     let tail = duration - meeting;
     eprintln!("recorded after the last one had left: {tail:.2} s");
     assert!(tail < by_length(10.0, 2.0), "{tail} s of an empty room");
+
+    // Each line of the log is JSON, and those of a recording name it and its room.
+    let log = service.process.stderr();
+    let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let joined = lines.iter().find(|line| line["message"] == "joined").expect(&log);
+    assert_eq!((&joined["id"], &joined["span"]["room_id"]), (&json!(id), &json!("standup")));
+
+    // What is handed to others has the whole story, and no token.
+    let report =
+        roomreel().args(["bug-report", id, "--data"]).arg(service.data.path()).output().unwrap();
+    let report = String::from_utf8(report.stdout).unwrap();
+    for part in [id, "LastPeerLeft", "\"event\":\"joined\"", "# Log of the recorder", "kernel: "] {
+        assert!(report.contains(part), "{part} is missing: {report}");
+    }
+    assert!(!report.contains("skip_preview=true"), "{report}");
 
     // Nobody tells of this room: a backend asks who is in it.
     let (runtime, ada) = bot(&service, "chain");

@@ -21,6 +21,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("reqwest", &["cli", "net", "webhook"]),
     ("jsonwebtoken", &["token", "demo"]),
     ("object_store", &["storage"]),
+    ("metrics_exporter_prometheus", &["metrics"]),
 ];
 
 /// A module and the modules of this crate that it must not name.
@@ -79,6 +80,7 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
     ),
     ("storage", &["http", "node", "recorder", "browser", "store", "webhook"]),
     ("webhook", &["http", "node", "recorder", "browser", "automation"]),
+    ("metrics", &["http", "recorder", "browser", "config", "storage", "webhook", "automation"]),
     ("automation", &["http", "recorder", "browser", "storage", "webhook"]),
     ("net", &["http", "node", "recorder", "browser", "store", "webhook", "config"]),
 ];

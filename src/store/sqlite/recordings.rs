@@ -6,12 +6,12 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection, SqliteExecutor};
 use uuid::Uuid;
 
-use super::doc::{self, STATES, name};
+use super::doc::{self, DELIVERY_STATES, STATES, name};
 use super::{SqliteStore, and, at_most, nanos, unavailable};
 use crate::job::Occurrence;
 use crate::store::{
     AdvanceError, Asset, AssetQuery, Id, InsertError, OwnedAsset, Query, Recording, RemoveError,
-    Step, Store, Unavailable,
+    Step, Store, Tally, Unavailable,
 };
 
 /// Begins a search for recordings; the caller goes on with conditions, and
@@ -236,6 +236,40 @@ impl Store for SqliteStore {
             }
             search.push(")");
             recordings(search, false, i64::MAX, &self.read).await
+        })
+    }
+
+    fn tally(&self) -> BoxFuture<'_, Result<Tally, Unavailable>> {
+        Box::pin(async move {
+            // Kinds of row in one statement, so that they are of one moment.
+            let rows = sqlx::query(
+                "SELECT 'recording' AS kind, state, COUNT(*) AS count FROM recordings \
+                 GROUP BY state \
+                 UNION ALL SELECT 'delivery', state, COUNT(*) FROM deliveries GROUP BY state \
+                 UNION ALL SELECT 'untold', '', MIN(at) FROM ( \
+                     SELECT at FROM events WHERE fanned_out_at IS NULL \
+                     UNION ALL SELECT at FROM deliveries d JOIN events e ON e.seq = d.event \
+                     WHERE d.state = 'pending')",
+            )
+            .fetch_all(&self.read)
+            .await
+            .map_err(unavailable)?;
+            let mut tally = Tally::default();
+            for row in &rows {
+                let count = doc::get::<Option<i64>>(row, "count")?;
+                let many = count.and_then(|count| u64::try_from(count).ok()).unwrap_or(0);
+                match doc::get::<&str>(row, "kind")? {
+                    "recording" => {
+                        tally.recordings.push((doc::named(row, "state", STATES)?, many));
+                    }
+                    "delivery" => {
+                        let state = doc::named(row, "state", DELIVERY_STATES)?;
+                        tally.deliveries.push((state, many));
+                    }
+                    _ => tally.untold_since = count.map(DateTime::from_timestamp_nanos),
+                }
+            }
+            Ok(tally)
         })
     }
 

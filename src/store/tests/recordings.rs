@@ -348,3 +348,35 @@ pub(super) async fn what_is_removed_takes_everything_with_it(bench: Bench) {
     assert_eq!(gone.recording_id, other.id);
     assert!(bench.found(other.id).await.assets.is_empty());
 }
+
+pub(super) async fn what_there_is_is_counted(bench: Bench) {
+    assert_eq!(bench.store.tally().await.unwrap(), Tally::default());
+    for room in ["a", "b"] {
+        bench.after(room, vec![]).await;
+    }
+    bench.after("c", vec![fail()]).await;
+    let events = bench.store.new_events(10).await.unwrap();
+    let tally = bench.store.tally().await.unwrap();
+    let mut recordings = tally.recordings.clone();
+    recordings.sort_by_key(|(state, _)| format!("{state:?}"));
+    assert_eq!(recordings, [(State::Failed, 1), (State::Starting, 2)]);
+    assert!(tally.deliveries.is_empty() && !events.is_empty());
+    // Untold while nobody was found to tell it, and while it is on its way.
+    assert_eq!(tally.untold_since, events.iter().map(|event| event.at).min());
+    for event in &events {
+        bench.store.fan_out(event.id, vec!["x".into()], Utc::now()).await.unwrap();
+    }
+    let bench = bench.again().await;
+    let tally = bench.store.tally().await.unwrap();
+    let waiting = u64::try_from(events.len()).unwrap();
+    assert_eq!(tally.deliveries, [(DeliveryState::Pending, waiting)]);
+    assert_eq!(tally.untold_since, events.iter().map(|event| event.at).min());
+    let all = DeliveryQuery { limit: 10, ..DeliveryQuery::default() };
+    for delivery in bench.store.deliveries(&all).await.unwrap() {
+        let outcome = Outcome::Delivered { status: 200 };
+        bench.store.settle(delivery.id, outcome, Utc::now()).await.unwrap();
+    }
+    let tally = bench.store.tally().await.unwrap();
+    assert_eq!(tally.deliveries, [(DeliveryState::Delivered, waiting)]);
+    assert_eq!(tally.untold_since, None);
+}
