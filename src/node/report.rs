@@ -12,6 +12,7 @@ use url::Url;
 use super::process::LOG;
 use super::redact::redact;
 use crate::job::PageOptions;
+use crate::recorder::journal::JOURNAL;
 use crate::store::{Delivery, Recording};
 
 /// How much of a log is quoted, in bytes from its end.
@@ -42,7 +43,7 @@ pub fn report(data: &Path, recording: &Recording, deliveries: &[Delivery]) -> St
              error {last_error:?}"
         );
     }
-    let journal = tail(&dir.join("journal.jsonl"), JOURNAL_BYTES).map(|journal| thin(&journal));
+    let journal = tail(&dir.join(JOURNAL), JOURNAL_BYTES).map(|journal| thin(&journal));
     let log = tail(&dir.join(LOG), LOG_BYTES);
     for (title, content) in [("Journal", journal), ("Log of the recorder", log)] {
         let content = content.unwrap_or_else(|error| format!("cannot be read: {error}"));
@@ -127,7 +128,7 @@ mod tests {
     use chrono::Utc;
 
     use super::*;
-    use crate::job::{BasicAuth, Hidden, JoinRule, Resolution};
+    use crate::job::{BasicAuth, Hidden, JoinRule, PresenceRule, Resolution};
     use crate::store::{Terms, WebhookTarget};
 
     #[test]
@@ -136,6 +137,7 @@ mod tests {
             resolution: Resolution::HD,
             fps: 30,
             join: JoinRule::Auto,
+            presence: PresenceRule::default(),
             max_duration_s: 60.0,
             audio_only: false,
         };
