@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use futures::future::BoxFuture;
 use roomreel::store::{
     AdvanceError, AssetQuery, Delivery, DeliveryQuery, Id, InsertError, Outbox, OutboxEvent,
-    Outcome, OwnedAsset, Query, Recording, RemoveError, Replayed, Step, Store, Unavailable,
+    Outcome, OwnedAsset, Query, Recording, RemoveError, Replayed, Step, Store, Tally, Unavailable,
 };
 use rustix::process::{Signal, getpid, kill_process};
 use uuid::Uuid;
@@ -86,6 +86,10 @@ impl Store for Tripwire {
 
     fn list<'a>(&'a self, query: &'a Query) -> BoxFuture<'a, Result<Vec<Recording>, Unavailable>> {
         self.inner.list(query)
+    }
+
+    fn tally(&self) -> BoxFuture<'_, Result<Tally, Unavailable>> {
+        self.inner.tally()
     }
 
     fn unfinished(&self) -> BoxFuture<'_, Result<Vec<Recording>, Unavailable>> {
