@@ -217,7 +217,7 @@ impl Recording {
 }
 
 /// `[browser]`; becomes the [`BrowserOptions`] of every spec.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Browser {
     /// The Chromium binary; looked for in the usual places when empty.
@@ -234,6 +234,25 @@ pub struct Browser {
     pub ca_files: Vec<PathBuf>,
     /// Flags appended as they are.
     pub extra_flags: Vec<String>,
+    /// Bytes of memory for all its processes, before another one takes its place;
+    /// zero is no limit.
+    #[serde(with = "size")]
+    pub memory_limit: u64,
+}
+
+impl Default for Browser {
+    fn default() -> Self {
+        Self {
+            program: PathBuf::new(),
+            fake_media: false,
+            loopback_webrtc: false,
+            no_sandbox: false,
+            proxy: String::new(),
+            ca_files: Vec::new(),
+            extra_flags: Vec::new(),
+            memory_limit: 4 << 30,
+        }
+    }
 }
 
 impl Browser {
@@ -252,6 +271,7 @@ impl Browser {
                 .map(|f| absolute(f).unwrap_or_else(|_| f.clone()))
                 .collect(),
             extra_flags: self.extra_flags.clone(),
+            memory_limit: self.memory_limit,
         }
     }
 }

@@ -304,6 +304,8 @@ impl From<Browser> for roomreel::job::BrowserOptions {
             proxy: args.proxy,
             ca_files: args.ca_files,
             extra_flags: args.extra_flags,
+            // Whoever records by hand watches it himself.
+            memory_limit: 0,
         }
     }
 }

@@ -205,6 +205,9 @@ pub struct BrowserOptions {
     pub ca_files: Vec<std::path::PathBuf>,
     /// Flags appended as they are.
     pub extra_flags: Vec<String>,
+    /// Bytes of memory that its processes may have of their own together, before
+    /// another browser takes its place; zero is no limit.
+    pub memory_limit: u64,
 }
 
 impl BrowserOptions {

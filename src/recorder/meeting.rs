@@ -5,6 +5,7 @@
 
 mod company;
 mod hearing;
+mod memory;
 mod voices;
 
 use std::future::pending;
@@ -64,6 +65,7 @@ pub(super) async fn attend(
         grown: None,
         company: Company::new(&spec.presence),
         crashes: 0,
+        group: None,
         page_events: None,
         gate: Gate::Open,
         hearing: Hearing::default(),
@@ -145,6 +147,8 @@ struct Attendance<'a> {
     company: Company,
     /// Of the page, in the browser that is visiting.
     crashes: u32,
+    /// Process group of the browser that is visiting.
+    group: Option<u32>,
     /// Of the browser that is visiting.
     page_events: Option<mpsc::Receiver<PageEvent>>,
     /// What the browser that is visiting connects through.
@@ -208,12 +212,14 @@ impl Attendance<'_> {
             start_ticks: browser.start_ticks(),
             version: browser.version().to_owned(),
         });
+        self.group = Some(browser.pid());
         self.page_events = browser.page().events();
         self.crashes = 0;
         self.hearing.begin(Mono::now());
         // One that cannot do even this is noticed when it does not come.
         let _ = browser.page().evaluate::<bool>(hearing::WAKE, READ_TIMEOUT).await;
         let mut left = self.attend_with(&browser).await;
+        self.group = None;
         self.page_events = None;
         self.hearing.end();
         if let Left::End(end) = left {

@@ -242,3 +242,32 @@ fn a_recorder_that_is_stopped_and_continued_keeps_the_clocks_time() {
     // It was not the browser's fault.
     assert_eq!(journal::browser(&events), Some(first), "{events:#?}");
 }
+
+/// Takes 32 MiB five times a second, and gives nothing back.
+const HUNGRY: &str = "<!doctype html><body style='background:#246'>
+    <h1 style='font:bold 30vh serif;color:#fff'>A page</h1><script>
+    const taken = [];
+    setInterval(() => taken.push(new Uint8Array(32 << 20).fill(taken.length + 1)), 200);
+    </script>";
+
+#[test]
+fn a_page_that_takes_too_much_memory_costs_its_browser_and_not_the_recording() {
+    let _quiet = quiet();
+    let address = crate::record_refusals::serve(
+        axum::Router::new()
+            .route("/", axum::routing::get(|| async { axum::response::Html(HUNGRY) })),
+    );
+    let dir = scratch();
+    let mut recorder = Recorder::new(&format!("http://{address}/"), &dir.path().join("recording"));
+    recorder.spec["browser"] = serde_json::json!({ "memory_limit": 900_u64 << 20 });
+    let running = recorder.start();
+    until("a first frame", PATIENCE, || journal::t0(&recorder.events()));
+    until("another browser", PATIENCE, || {
+        let events = recorder.events();
+        (noticed(&events, "browser.memory_limit") && noticed(&events, "starting browser 2"))
+            .then_some(())
+    });
+    recorder.tell(Command::Stop { reason: StopReason::ClientRequest });
+    running.wait(PATIENCE).expect_success("roomreel recorder");
+    assert_eq!(decodes_silently(&recorder.file()), Ok(()));
+}

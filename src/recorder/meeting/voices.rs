@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::super::error::RecordError;
 use super::super::studio::FileEnd;
+use super::memory;
 use super::{Attendance, End, Interruption};
 use crate::browser::PageEvent;
 use crate::clock::Mono;
@@ -122,6 +123,15 @@ impl Attendance<'_> {
         let now = Mono::now();
         if self.hearing.is_overdue(now) {
             return Some(Interruption::Gone("the browser has lost its speaker".into()));
+        }
+        let limit = self.spec.browser.memory_limit;
+        if let Some(used) = self.group.filter(|_| limit > 0).map(memory::of_group)
+            && used > limit
+        {
+            return Some(Interruption::Gone(format!(
+                "the browser has {} MiB of memory, more than browser.memory_limit",
+                used >> 20
+            )));
         }
         let begun = self.begun?;
         if self.studio.t0().is_none() {
