@@ -12,7 +12,7 @@ echo '{"event":"started","pid":'$$'}
 while [ -d "$3" ]; do sleep 0.05; done
 "#;
 
-async fn metrics(api: &Api) -> String {
+pub(super) async fn metrics(api: &Api) -> String {
     let answer = api.request(Method::GET, "/metrics").send().await.unwrap();
     assert_eq!(answer.status(), 200);
     assert_eq!(answer.headers()["content-type"], "text/plain; version=0.0.4; charset=utf-8");
@@ -20,7 +20,7 @@ async fn metrics(api: &Api) -> String {
 }
 
 /// The sample of this name and labels, in whatever order they are.
-fn sample(text: &str, name: &str, labels: &[&str]) -> Option<f64> {
+pub(super) fn sample(text: &str, name: &str, labels: &[&str]) -> Option<f64> {
     let line = text.lines().find(|line| {
         let own = line.split(['{', ' ']).next() == Some(name);
         own && labels.iter().all(|label| line.contains(label))

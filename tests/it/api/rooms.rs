@@ -166,4 +166,17 @@ impl Api {
         std::fs::write(dir.join("others.new"), others).unwrap();
         std::fs::rename(dir.join("others.new"), dir.join("others")).unwrap();
     }
+
+    /// Waits until the service has seen how many others the page of a recording shows.
+    async fn seen(&self, recording: &Value, others: f64) {
+        let id = format!("recording_id=\"{}\"", id(recording));
+        for _ in 0..400 {
+            let text = metrics::metrics(self).await;
+            if metrics::sample(&text, "roomreel_recording_peers", &[&id]) == Some(others) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("{others} others are never seen");
+    }
 }

@@ -187,7 +187,9 @@ fn processes() -> Vec<Process> {
 fn parse_stat(line: &str) -> Option<Process> {
     let (pid, _) = line.split_once(' ')?;
     let (_, rest) = line.rsplit_once(')')?;
-    let mut fields = rest.split_whitespace().skip(1).map(|f| f.parse().ok());
+    // A process that is being reaped has -1 for its group.
+    let id = |field: &str| field.parse().ok().filter(|id| *id >= 0);
+    let mut fields = rest.split_whitespace().skip(1).map(id);
     Some(Process {
         pid: Pid::from_raw(pid.parse().ok()?)?,
         parent: Pid::from_raw(fields.next()??),
@@ -231,6 +233,12 @@ fn output_and_status_are_collected() {
     let outcome = run(Command::new("sh").args(["-c", "echo out; echo err >&2; exit 3"]));
     assert_eq!((outcome.stdout.as_str(), outcome.stderr.as_str()), ("out\n", "err\n"));
     assert_eq!(outcome.status.code(), Some(3));
+}
+
+#[test]
+fn a_process_that_is_being_reaped_has_no_group() {
+    assert!(parse_stat("7 (sh) S 1 7 7 0 -1").is_some());
+    assert!(parse_stat("7 (sh) X 0 -1 -1 0 -1").is_none());
 }
 
 #[test]

@@ -160,6 +160,7 @@ async fn the_last_leave_stops_it_and_whoever_comes_again_is_recorded_again() {
     let recording = api.recorded("a").await;
     api.until(id(&recording), "running").await;
     api.show(&recording, "2");
+    api.seen(&recording, 2.0).await;
     // Bob is there.
     api.tell(&meeting.leaves("ann", "host", 1.0, 10.0), "taken").await;
     api.settled().await;
