@@ -8,6 +8,7 @@
 mod ahead;
 mod backoff;
 mod claim;
+mod conclusion;
 mod control;
 mod deliver;
 mod journal;
@@ -16,129 +17,35 @@ mod process;
 mod recovery;
 mod redact;
 mod report;
+mod requests;
 mod retention;
+mod seat;
+mod start;
 mod strays;
 mod supervisor;
 mod told;
 mod vitals;
 
-use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
 
-use chrono::Utc;
-use secrecy::{ExposeSecret, SecretString};
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
+use secrecy::ExposeSecret;
+use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::Instrument;
 use url::Url;
 
 pub use self::claim::Claim;
-use self::orders::Orders;
 pub use self::report::report;
-use self::supervisor::{Start, Supervisor};
-use self::vitals::Seen;
+pub use self::requests::{StopError, UploadError};
+use self::seat::Live;
+use self::start::egress;
+pub use self::start::{StartError, Wanted};
 pub use self::vitals::{Capacity, Usage, Vitals};
-use crate::config::{self, Config, Kind};
-use crate::job::{
-    BrowserOptions, Egress, JoinRule, PageOptions, PresenceRule, RecordingSpec, Resolution, State,
-    StopReason, Video,
-};
-use crate::session::SessionId;
-use crate::storage::{ChoiceError, Storage};
-use crate::store::{
-    AdvanceError, Id, InsertError, Recording, Step, Store, Terms, Unavailable, WebhookTarget,
-};
-
-/// What a caller wants recorded; what is absent follows the configuration.
-pub struct Wanted {
-    /// The room in the caller's system.
-    pub room_id: String,
-    /// The session that the room is in, where that is known.
-    pub session: Option<SessionId>,
-    /// The meeting URL as the caller wrote it, to be shown again.
-    pub meeting_url: SecretString,
-    /// The same, parsed.
-    pub page: Url,
-    /// Size of the picture.
-    pub resolution: Option<Resolution>,
-    /// Frames per second, checked by [`Video::check`].
-    pub fps: Option<u32>,
-    /// What counts as joined.
-    pub join: Option<JoinRule>,
-    /// When it ends by itself.
-    pub max_duration: Option<Duration>,
-    /// When it ends because of who is there.
-    pub presence: Option<PresenceRule>,
-    /// Sound alone.
-    pub audio_only: bool,
-    /// Name of the storage that the file goes to; the only one when absent.
-    pub destination: Option<String>,
-    /// Where this recording's events go instead of the configured endpoints.
-    pub webhook: Option<WebhookTarget>,
-    /// What the page is opened with, before what is configured.
-    pub page_options: PageOptions,
-    /// What the caller should know of what it will not get.
-    pub warnings: Vec<String>,
-}
-
-/// Why a recording was not started.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The room is being recorded already.
-    #[error("the room is being recorded")]
-    RoomHeld,
-    /// Every slot is taken.
-    #[error("all {slots} recordings that this node takes at once are running")]
-    Full {
-        /// How many there are.
-        slots: usize,
-    },
-    /// The disk is nearly full.
-    #[error("the disk of the data directory has {free} bytes left, less than {needed}")]
-    NoSpace {
-        /// Bytes that are left.
-        free: u64,
-        /// Bytes without which nothing is started.
-        needed: u64,
-    },
-    /// The service is shutting down.
-    #[error("the service is shutting down")]
-    Closing,
-    /// It names no destination that there is.
-    #[error("destination: {0}")]
-    Destination(#[from] ChoiceError),
-    /// Nothing is known about the recording afterwards.
-    #[error(transparent)]
-    Unavailable(#[from] Unavailable),
-}
-
-/// Why a recording was not stopped.
-#[derive(Debug, thiserror::Error)]
-pub enum StopError {
-    /// There is no such recording, or it has ended already.
-    #[error("there is no recording to stop")]
-    NotActive,
-    /// Whether it stops is not known.
-    #[error(transparent)]
-    Unavailable(#[from] Unavailable),
-}
-
-/// Why a file is not uploaded.
-#[derive(Debug, thiserror::Error)]
-pub enum UploadError {
-    /// There is no such recording.
-    #[error("there is no such recording")]
-    NotFound,
-    /// There is nothing to upload.
-    #[error("the recording has no file that waits for an upload")]
-    NothingKept,
-    /// Whether it is, is not known.
-    #[error(transparent)]
-    Unavailable(#[from] Unavailable),
-}
+use crate::config::{self, Config};
+use crate::job::{BrowserOptions, Egress, PresenceRule, RecordingSpec, StopReason};
+use crate::storage::Storage;
+use crate::store::{Id, Recording, Store, Unavailable};
 
 /// The recordings of this machine. Clones are the same node.
 #[derive(Clone)]
@@ -175,39 +82,6 @@ struct Inner {
     closing: CancellationToken,
 }
 
-/// Who can be told something.
-#[derive(Default)]
-struct Live {
-    /// Nobody enters any more.
-    closed: bool,
-    orders: HashMap<Id, watch::Sender<Orders>>,
-    /// What their journals told, for whoever asks how they are.
-    seen: HashMap<Id, Seen>,
-}
-
-/// A recording's place on this node, given back however its task ends.
-struct Seat {
-    node: Arc<Inner>,
-    id: Id,
-    /// A recording that was found running at the start may be one too many.
-    slot: Option<OwnedSemaphorePermit>,
-}
-
-impl Seat {
-    /// Lets another recording begin while this one is only being uploaded.
-    fn free_slot(&mut self) {
-        self.slot = None;
-    }
-}
-
-impl Drop for Seat {
-    fn drop(&mut self) {
-        let mut live = self.node.live();
-        live.orders.remove(&self.id);
-        live.seen.remove(&self.id);
-    }
-}
-
 impl Node {
     /// A node that keeps its recordings under `config.data.dir`, which its caller has
     /// a [`Claim`] on. `told` is rung whenever a step was stored.
@@ -240,54 +114,6 @@ impl Node {
             tasks: TaskTracker::new(),
             closing: CancellationToken::new(),
         })))
-    }
-
-    /// Accepts a recording and starts its recorder behind the caller's back;
-    /// what becomes of it is told by the store.
-    pub async fn start(&self, wanted: Wanted) -> Result<Recording, StartError> {
-        let node = Arc::clone(&self.0);
-        whole(async move { node.start(wanted).await }).await?
-    }
-
-    /// Asks a recording to stop. One that is stopping already stays so.
-    pub async fn stop(&self, id: Id) -> Result<Recording, StopError> {
-        self.stop_because(id, CLIENT).await
-    }
-
-    /// The same, for another reason than that somebody asked.
-    pub async fn stop_because(&self, id: Id, reason: StopReason) -> Result<Recording, StopError> {
-        let node = Arc::clone(&self.0);
-        whole(async move { node.stop(id, reason).await }).await?
-    }
-
-    /// Asks whatever records the room to stop.
-    pub async fn stop_room(&self, room_id: &str) -> Result<Vec<Recording>, StopError> {
-        let holder = self.0.store.holder(room_id).await?.ok_or(StopError::NotActive)?;
-        Ok(vec![self.stop(holder.id).await?])
-    }
-
-    /// Uploads the file of a recording that failed because no storage took it; one
-    /// that is being uploaded already stays so.
-    pub async fn upload(&self, id: Id) -> Result<Recording, UploadError> {
-        let node = Arc::clone(&self.0);
-        whole(async move { node.upload(id).await }).await?
-    }
-
-    /// Leaves time out of the room's recording until it is resumed; one that is
-    /// paused already stays so.
-    pub async fn pause_room(&self, room_id: &str) -> Result<Recording, StopError> {
-        self.set_paused(room_id, true).await
-    }
-
-    /// Goes on recording the room; a recording that runs already stays so.
-    pub async fn resume_room(&self, room_id: &str) -> Result<Recording, StopError> {
-        self.set_paused(room_id, false).await
-    }
-
-    async fn set_paused(&self, room_id: &str, paused: bool) -> Result<Recording, StopError> {
-        let holder = self.0.store.holder(room_id).await?.ok_or(StopError::NotActive)?;
-        let node = Arc::clone(&self.0);
-        whole(async move { node.set_paused(holder.id, paused).await }).await?
     }
 
     /// How many others the page of the recording shows; `None` while nothing is
@@ -359,202 +185,6 @@ fn page_of(recording: &Recording) -> Option<Url> {
             tracing::error!(id = %recording.id, %error, "a stored recording has no usable meeting URL");
             None
         }
-    }
-}
-
-impl Inner {
-    fn live(&self) -> MutexGuard<'_, Live> {
-        // No code can panic between two writes under this lock.
-        self.live.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    async fn start(self: Arc<Self>, wanted: Wanted) -> Result<Recording, StartError> {
-        let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() else {
-            // That the room is taken is the better answer, if both are true.
-            let held = self.store.holder(&wanted.room_id).await?.is_some();
-            let slots = self.recording.slots();
-            return Err(if held { StartError::RoomHeld } else { StartError::Full { slots } });
-        };
-        self.check_space()?;
-        let destination = self.storage.choose(wanted.destination.as_deref())?.to_owned();
-        let terms = self.terms(&wanted);
-        let mut recording =
-            Recording::new(wanted.room_id.clone(), wanted.meeting_url.clone(), terms, Utc::now());
-        if let Some(session) = wanted.session.clone() {
-            recording.session_id = session;
-            recording.session_is_made_up = false;
-        }
-        recording.destination = destination;
-        recording.webhook = wanted.webhook.clone();
-        recording.page = wanted.page_options.clone();
-        recording.warnings = wanted.warnings.clone();
-        let id = recording.id;
-        // In the list before it is in the store: whoever finds it there can stop it.
-        let (seat, orders) = self.enter(id, Some(slot), Orders::default())?;
-        self.store.insert(recording.clone()).await.map_err(|e| match e {
-            InsertError::RoomHeld(_) => StartError::RoomHeld,
-            InsertError::Unavailable(e) => e.into(),
-        })?;
-        tracing::info!(%id, room_id = %wanted.room_id, "recording accepted");
-        self.supervise(&recording, wanted.page, seat, orders, Start::Fresh);
-        Ok(recording)
-    }
-
-    /// Refuses while there is still room to finish what is running. A disk that
-    /// cannot be asked is left to say so itself.
-    fn check_space(&self) -> Result<(), StartError> {
-        let needed = self.min_free;
-        match rustix::fs::statvfs(&self.dir) {
-            Ok(disk) if disk.f_bavail.saturating_mul(disk.f_frsize) < needed => {
-                let free = disk.f_bavail * disk.f_frsize;
-                Err(StartError::NoSpace { free, needed })
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// Sees a recording to its end, behind everybody's back.
-    fn supervise(
-        self: &Arc<Self>,
-        recording: &Recording,
-        page: Url,
-        seat: Seat,
-        orders: watch::Receiver<Orders>,
-        start: Start,
-    ) {
-        let id = recording.id;
-        let spec = self.spec(recording, page);
-        let dir = self.dir.join(id.to_string());
-        let destination = recording.destination.clone();
-        let node = Arc::clone(self);
-        let supervisor = Supervisor { node, id, spec, destination, dir, orders, start };
-        let of = tracing::info_span!("recording", %id, room_id = recording.room_id);
-        self.tasks.spawn(supervisor.run(seat).instrument(of));
-    }
-
-    fn enter(
-        self: &Arc<Self>,
-        id: Id,
-        slot: Option<OwnedSemaphorePermit>,
-        orders: Orders,
-    ) -> Result<(Seat, watch::Receiver<Orders>), StartError> {
-        let mut live = self.live();
-        if live.closed {
-            return Err(StartError::Closing);
-        }
-        let (sender, receiver) = watch::channel(orders);
-        live.orders.insert(id, sender);
-        Ok((Seat { node: Arc::clone(self), id, slot }, receiver))
-    }
-
-    fn terms(&self, wanted: &Wanted) -> Terms {
-        let default = &self.recording;
-        Terms {
-            resolution: wanted.resolution.unwrap_or(default.resolution),
-            fps: wanted.fps.unwrap_or(default.fps),
-            join: wanted.join.unwrap_or(default.join),
-            max_duration_s: wanted.max_duration.unwrap_or(default.max_duration).as_secs_f64(),
-            audio_only: wanted.audio_only,
-            presence: wanted.presence.clone().unwrap_or_else(|| self.presence.clone()),
-        }
-    }
-
-    fn spec(&self, recording: &Recording, page: Url) -> RecordingSpec {
-        let Terms { resolution, fps, join, max_duration_s, audio_only, presence } =
-            recording.terms.clone();
-        RecordingSpec {
-            id: recording.id.to_string(),
-            room_id: recording.room_id.clone(),
-            page: recording.page.clone().over(self.page.options(&page)),
-            meeting_url: page,
-            resolution,
-            video: Video { fps, crf: self.recording.crf },
-            audio_only,
-            join,
-            join_timeout_s: self.recording.join_timeout.as_secs_f64(),
-            join_reloads: self.recording.join_reloads,
-            max_duration_s,
-            copy_max: self.goes_ahead(&recording.destination).then_some(self.ahead_from),
-            browser: self.browser.clone(),
-            egress: self.egress.clone(),
-            presence,
-        }
-    }
-
-    /// True if recordings for this destination are uploaded while they go on.
-    fn goes_ahead(&self, destination: &str) -> bool {
-        let bucket = |name| self.storage.get(name).is_ok_and(|found| found.kind() != Kind::Fs);
-        self.ahead_from > 0 && bucket(destination)
-    }
-
-    async fn stop(&self, id: Id, reason: StopReason) -> Result<Recording, StopError> {
-        let stopping = match self.store.advance(id, Step::Stop { reason }, Utc::now()).await {
-            Ok(recording) => recording,
-            Err(AdvanceError::Illegal(illegal)) if illegal.from == State::Stopping => {
-                return self.store.get(id).await?.ok_or(StopError::NotActive);
-            }
-            Err(AdvanceError::Illegal(_) | AdvanceError::NotFound) => {
-                return Err(StopError::NotActive);
-            }
-            Err(AdvanceError::Unavailable(e)) => return Err(e.into()),
-        };
-        tracing::info!(%id, room_id = %stopping.room_id, reason = reason.text(), "stop asked for");
-        self.order(id, |orders| orders.stop = Some(reason));
-        Ok(stopping)
-    }
-
-    async fn upload(self: Arc<Self>, id: Id) -> Result<Recording, UploadError> {
-        let known = self.store.get(id).await?.ok_or(UploadError::NotFound)?;
-        if known.state == State::PostProcessing {
-            return Ok(known);
-        }
-        if !known.can_upload() {
-            return Err(UploadError::NothingKept);
-        }
-        let recording = match self.store.advance(id, Step::Upload, Utc::now()).await {
-            Ok(recording) => recording,
-            Err(AdvanceError::Unavailable(e)) => return Err(e.into()),
-            Err(AdvanceError::Illegal(_) | AdvanceError::NotFound) => {
-                return Err(UploadError::NothingKept);
-            }
-        };
-        tracing::info!(%id, room_id = %recording.room_id, "upload asked for");
-        // While the service shuts down nobody enters: the next start takes it up.
-        if let Ok((seat, orders)) = self.enter(id, None, Orders::default())
-            && let Some(page) = page_of(&recording)
-        {
-            self.supervise(&recording, page, seat, orders, Start::Upload);
-        }
-        Ok(recording)
-    }
-
-    async fn set_paused(&self, id: Id, paused: bool) -> Result<Recording, StopError> {
-        let step = if paused { Step::Pause } else { Step::Resume };
-        let recording = match self.store.advance(id, step, Utc::now()).await {
-            Ok(recording) => recording,
-            Err(AdvanceError::Illegal(_) | AdvanceError::NotFound) => {
-                return Err(StopError::NotActive);
-            }
-            Err(AdvanceError::Unavailable(e)) => return Err(e.into()),
-        };
-        tracing::info!(%id, room_id = %recording.room_id, paused, "pause or resume asked for");
-        self.order(id, |orders| orders.paused = paused);
-        Ok(recording)
-    }
-
-    fn order(&self, id: Id, change: impl FnOnce(&mut Orders)) {
-        if let Some(orders) = self.live().orders.get(&id) {
-            orders.send_modify(change);
-        }
-    }
-}
-
-/// Public addresses, what the configuration allows, and never this service.
-fn egress(config: &Config) -> Egress {
-    Egress::Guarded {
-        networks: config.net.allow.clone(),
-        sockets: config.net.sockets.clone(),
-        closed_ports: vec![config.server.listen.port()],
     }
 }
 

@@ -5,6 +5,7 @@ use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Stdio;
+use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta};
 use futures::future::FutureExt;
@@ -12,7 +13,7 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 
 use super::*;
 use crate::clock::Mono;
-use crate::job::{Event, FailureKind, Stats, Summary};
+use crate::job::{Event, FailureKind, PageOptions, State, Stats, Summary};
 use crate::store::SqliteStore;
 
 /// What every stand-in begins with: its directory, a way to write the journal,
