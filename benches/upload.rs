@@ -1,6 +1,6 @@
 //! How quickly a file gets into a bucket and what that costs: roomreel's upload beside
-//! rclone's, to the same server on loopback with parts of the same size, in turns.
-//! `scripts/bench-upload` runs it.
+//! rclone's and `aws s3 cp`'s, to the same server on loopback with parts of the same size,
+//! in turns. `scripts/bench-upload` runs it.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, unreachable_pub)]
 
@@ -54,7 +54,8 @@ fn main() {
     let _server = serve(&rclone, &store, port);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
 
-    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    let aws = aws(root.path());
+    let (mut ours, mut theirs, mut amazons) = (Vec::new(), Vec::new(), Vec::new());
     for round in 0..ROUNDS {
         let key = format!("ours-{round}.mp4");
         let destination = destination(root.path(), port);
@@ -68,18 +69,28 @@ fn main() {
         let key = format!("theirs-{round}.mp4");
         theirs.push(measure(|| copy(&rclone, &film, port, &key)));
         check_and_remove(&store, &key, mib);
+
+        let Some(aws) = &aws else { continue };
+        let key = format!("amazons-{round}.mp4");
+        amazons.push(measure(|| aws.copy(&film, port, &key)));
+        check_and_remove(&store, &key, mib);
     }
     println!("{mib} MiB in parts of 16 MiB, four at once; medians of {ROUNDS}");
-    let (ours, theirs) = (median(ours), median(theirs));
-    for (name, took) in [("roomreel", ours), ("rclone", theirs)] {
-        let (rate, cpu) = (mib as f64 / took.wall, took.cpu * 1024.0 / mib as f64);
-        println!("{name:8}  {rate:7.1} MiB/s  {cpu:6.2} s of CPU for each GiB");
+    let ours = median(ours);
+    let mut others = vec![("rclone", median(theirs))];
+    if amazons.is_empty() {
+        println!("no aws: scripts/setup bench installs it");
+    } else {
+        others.push(("aws s3 cp", median(amazons)));
     }
-    println!(
-        "roomreel / rclone: throughput {:.2}, CPU {:.2}",
-        theirs.wall / ours.wall,
-        ours.cpu / theirs.cpu
-    );
+    for (name, took) in [("roomreel", ours)].into_iter().chain(others.clone()) {
+        let (rate, cpu) = (mib as f64 / took.wall, took.cpu * 1024.0 / mib as f64);
+        println!("{name:9}  {rate:7.1} MiB/s  {cpu:6.2} s of CPU for each GiB");
+    }
+    for (name, took) in others {
+        let (rate, cpu) = (took.wall / ours.wall, ours.cpu / took.cpu);
+        println!("roomreel / {name}: throughput {rate:.2}, CPU {cpu:.2}");
+    }
 }
 
 /// A file that does not compress.
@@ -142,6 +153,33 @@ fn copy(rclone: &Path, film: &Path, port: u16, key: &str) {
     command.env("RCLONE_CONFIG_B_ACCESS_KEY_ID", KEY);
     command.env("RCLONE_CONFIG_B_SECRET_ACCESS_KEY", SECRET).env("NO_PROXY", "*");
     assert!(command.status().unwrap().success());
+}
+
+/// `aws` of `scripts/setup bench`, and its settings.
+struct Aws {
+    python: PathBuf,
+    config: PathBuf,
+}
+
+fn aws(dir: &Path) -> Option<Aws> {
+    let python = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/bench/venv/bin/python");
+    let found = Command::new(&python).args(["-c", "import awscli"]).stderr(Stdio::null()).status();
+    let config = dir.join("aws");
+    let settings = "[default]\nregion = us-east-1\ns3 =\n  multipart_chunksize = 16MB\n  \
+                    max_concurrent_requests = 4\n  addressing_style = path\n";
+    std::fs::write(&config, settings).unwrap();
+    found.is_ok_and(|status| status.success()).then_some(Aws { python, config })
+}
+
+impl Aws {
+    fn copy(&self, film: &Path, port: u16, key: &str) {
+        let mut command = Command::new(&self.python);
+        command.args(["-m", "awscli", "--endpoint-url", &format!("http://127.0.0.1:{port}")]);
+        command.args(["s3", "cp", "--only-show-errors"]).arg(film);
+        command.arg(format!("s3://bench/{key}")).env("AWS_CONFIG_FILE", &self.config);
+        command.env("AWS_ACCESS_KEY_ID", KEY).env("AWS_SECRET_ACCESS_KEY", SECRET);
+        assert!(command.env("NO_PROXY", "*").status().unwrap().success());
+    }
 }
 
 fn measure(work: impl FnOnce()) -> Took {
