@@ -28,6 +28,7 @@ use url::Url;
 
 use crate::config::{self, BUILT_IN};
 
+pub use connect::is_credential;
 pub use destination::{Destination, LinkLife};
 pub use error::{StorageError, Trouble};
 pub use probe::{Finding, Health};
@@ -205,6 +206,15 @@ impl Storage {
         now: DateTime<Utc>,
     ) -> Result<(), BadLink> {
         self.links.check(link, signature, now)
+    }
+
+    /// Removes from the buckets what was uploaded out of `dir` and never became an
+    /// object, as nobody will go on with it. What a bucket that is away keeps is
+    /// left to its own rules.
+    pub async fn abandon_uploads(&self, dir: &Path) {
+        for upload in self.configured.iter().filter_map(|destination| destination.unfinished(dir)) {
+            upload.abandon().await;
+        }
     }
 
     /// Deletes a file; one that is not there counts as deleted.

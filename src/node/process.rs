@@ -124,9 +124,11 @@ pub(super) fn spawn(
         .stderr(log)
         .process_group(0)
         .kill_on_drop(false);
-    // The recorder meets hostile pages and needs none of the service's settings.
+    // The recorder meets hostile pages and needs none of the service's settings, nor
+    // the keys to its buckets.
     for (name, _) in std::env::vars_os() {
-        if name.to_str().is_some_and(crate::config::is_setting) {
+        let text = name.to_string_lossy();
+        if crate::config::is_setting(&text) || crate::storage::is_credential(&text) {
             command.env_remove(name);
         }
     }

@@ -32,6 +32,7 @@ impl Node {
             node.delete_file(asset).await?;
         }
         let dir = node.dir.join(id.to_string());
+        node.storage.abandon_uploads(&dir).await;
         off_runtime(move || match std::fs::remove_dir_all(dir) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
             _ => Ok(()),
@@ -139,13 +140,16 @@ impl Inner {
     /// Removes the directory of a recording that is over, unless it holds media.
     async fn clear_directory(&self, id: Id) {
         let dir = self.dir.join(id.to_string());
-        let cleared = off_runtime(move || {
-            if holds_media(&dir)? {
-                return Ok(false);
+        let looked = dir.clone();
+        let cleared = match off_runtime(move || holds_media(&looked)).await {
+            Ok(true) => Ok(false),
+            Ok(false) => {
+                self.storage.abandon_uploads(&dir).await;
+                off_runtime(move || std::fs::remove_dir_all(dir).map(|()| true)).await
             }
-            std::fs::remove_dir_all(dir).map(|()| true)
-        });
-        match cleared.await {
+            Err(error) => Err(error),
+        };
+        match cleared {
             Ok(true) => tracing::info!(%id, "removed the journal and log of an old recording"),
             Ok(false) => {
                 tracing::warn!(%id, "the directory of an old recording holds media, kept");

@@ -13,8 +13,14 @@ use object_store::{
     Attribute, Attributes, GetOptions, ObjectStore, ObjectStoreExt, PutMultipartOptions, PutPayload,
 };
 
+use tokio::sync::{Semaphore, SemaphorePermit};
+
 use super::error::{StorageError, Trouble};
 use crate::config::{Destination, Kind};
+
+/// Parts that are read and on their way at once, of all uploads to a bucket
+/// together: what they take of memory does not grow with the recordings.
+pub(super) const AT_ONCE: usize = 4;
 
 /// The three sides of one client that are used here.
 pub(super) struct Client {
@@ -40,6 +46,7 @@ pub(super) struct Bucket {
     client: Client,
     kind: Kind,
     storage_class: String,
+    turns: Semaphore,
 }
 
 /// What a storage says of an object.
@@ -57,6 +64,7 @@ impl Bucket {
             client: super::connect::connect(destination)?,
             kind: destination.kind,
             storage_class: destination.storage_class.clone(),
+            turns: Semaphore::new(AT_ONCE),
         })
     }
 
@@ -73,6 +81,12 @@ impl Bucket {
         }
         let options = PutMultipartOptions { attributes, ..PutMultipartOptions::default() };
         Ok(self.client.multipart.create_multipart_opts(&path(key)?, options).await?)
+    }
+
+    /// Waits until one more part may be read and sent; the turn ends with the value.
+    pub(super) async fn turn(&self) -> Option<SemaphorePermit<'_>> {
+        // It is never closed.
+        self.turns.acquire().await.ok()
     }
 
     /// Sends one part, counted from zero; returns what names it at the end.

@@ -19,6 +19,14 @@ const CONNECT: Duration = Duration::from_secs(10);
 /// How long one request may take: a part on a line of half a megabit.
 const REQUEST: Duration = Duration::from_secs(300);
 
+/// True for a variable of the environment that the library, left without a key,
+/// takes one from or finds one by.
+pub fn is_credential(variable: &str) -> bool {
+    let variable = variable.to_ascii_uppercase();
+    let families = ["AWS_", "AZURE_", "GOOGLE_", "IDENTITY_", "MSI_"];
+    families.iter().any(|family| variable.starts_with(family))
+}
+
 /// The client for a destination that is no directory; the error is a sentence
 /// without secrets.
 pub(super) fn connect(destination: &Destination) -> Result<Client, String> {

@@ -189,6 +189,12 @@ impl Destination {
         Some(Upload::open(Arc::clone(bucket), key, media_type, self.part_size, state))
     }
 
+    /// What was begun out of `dir` and is not complete.
+    pub(super) fn unfinished(&self, dir: &Path) -> Option<Upload> {
+        let Place::Bucket(bucket) = &self.place else { return None };
+        Upload::unfinished(Arc::clone(bucket), super::record::path(dir, &self.name))
+    }
+
     /// How long a link holds, at most as long as any provider signs for.
     pub(super) fn life(&self, wish: LinkLife) -> Duration {
         let usual = if self.kind == Kind::Oss { HOURS } else { DAYS };

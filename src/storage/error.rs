@@ -24,6 +24,8 @@ pub enum Trouble {
     NoUpload,
     /// What is stored is not what was sent.
     Damaged,
+    /// It has no such ability.
+    NotSupported,
     /// This machine's own disk.
     Disk,
     /// The configuration names no such destination.
@@ -45,6 +47,7 @@ impl Trouble {
             Self::NoObject => "there is no such object",
             Self::NoUpload => "the multipart upload is gone",
             Self::Damaged => "what is stored is not what was sent",
+            Self::NotSupported => "it has no such ability",
             Self::Disk => "the local disk failed",
             Self::NoDestination => "the configuration names no such destination",
             Self::Other => "it failed",
@@ -133,6 +136,7 @@ fn judge(text: &str) -> StorageError {
         "BadDigest" | "InvalidDigest" | "XAmzContentSHA256Mismatch" | "Md5Mismatch" => {
             Trouble::Damaged
         }
+        "NotImplemented" => Trouble::NotSupported,
         _ if has("invalid_grant") && has("timeframe") => Trouble::Clock,
         _ if has("invalid_grant") || has("invalid_client") => Trouble::Key,
         _ => match status {

@@ -64,10 +64,15 @@ impl Record {
         Self { key: key.into(), part_size, ..Self::default() }
     }
 
-    /// The record at `path`, if there is a readable one for this key.
-    pub(super) fn load(path: &Path, key: &str) -> Option<Self> {
+    /// The record at `path`, if there is a readable one.
+    pub(super) fn read(path: &Path) -> Option<Self> {
         let record: Self = serde_json::from_slice(&fs::read(path).ok()?).ok()?;
-        (record.key == key && record.part_size > 0).then_some(record)
+        (record.part_size > 0).then_some(record)
+    }
+
+    /// The same, if it is one for this key.
+    pub(super) fn load(path: &Path, key: &str) -> Option<Self> {
+        Self::read(path).filter(|record| record.key == key)
     }
 
     /// Replaces the file at `path` in one step.
@@ -97,13 +102,17 @@ impl Record {
         start..(start + self.part_size).min(length)
     }
 
-    /// Makes sure that a file of `length` bytes has no more parts than there may
-    /// be; larger parts mean to start over.
-    pub(super) fn fit(&mut self, length: u64) {
-        if length.div_ceil(self.part_size) > MOST_PARTS {
-            self.reset();
-            self.part_size = length.div_ceil(MOST_PARTS).next_multiple_of(MIB);
-        }
+    /// How many whole parts lie before `safe` and may be sent ahead: a file that turns
+    /// out longer than the most begins anew with larger ones.
+    pub(super) fn whole(&self, safe: u64) -> usize {
+        (safe / self.part_size).min(MOST_PARTS) as usize
+    }
+
+    /// The size of larger parts, if a file of `length` bytes would have more than
+    /// there may be; they mean to start over.
+    pub(super) fn larger_parts(&self, length: u64) -> Option<u64> {
+        let too_many = length.div_ceil(self.part_size) > MOST_PARTS;
+        too_many.then(|| length.div_ceil(MOST_PARTS).next_multiple_of(MIB))
     }
 
     /// The names of the first `count` parts, if they are all there.
@@ -241,11 +250,13 @@ mod tests {
 
     #[test]
     fn a_very_long_file_has_larger_parts() {
-        let mut record = Record::new("k", 16 * MIB);
-        record.fit(160_000 * MIB);
-        assert_eq!(record.part_size, 16 * MIB);
-        record.fit(160_001 * MIB);
-        assert_eq!((record.part_size, record.count(160_001 * MIB)), (17 * MIB, 9412));
+        let record = Record::new("k", 16 * MIB);
+        assert_eq!(record.larger_parts(160_000 * MIB), None);
+        assert_eq!(record.larger_parts(160_001 * MIB), Some(17 * MIB));
+        assert_eq!(Record::new("k", 17 * MIB).count(160_001 * MIB), 9412);
         assert_eq!(record.count(0), 1);
+        // Nothing is sent ahead that the bucket would refuse.
+        assert_eq!(record.whole(160_001 * MIB), 10_000);
+        assert_eq!(record.whole(33 * MIB), 2);
     }
 }

@@ -10,17 +10,15 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use chrono::{DateTime, Utc};
 use futures::StreamExt;
-use futures::stream;
+use futures::{future, stream};
 
-use super::bucket::{Bucket, Stat};
+use super::bucket::{AT_ONCE, Bucket, Stat};
 use super::error::{StorageError, Trouble};
 use super::record::{self, Content, Part, Record};
-
-/// Parts on their way at once.
-const AT_ONCE: usize = 4;
 
 /// See the module's documentation.
 pub struct Upload {
@@ -46,20 +44,29 @@ impl Upload {
         Self { bucket, key: key.to_owned(), media_type, state, record }
     }
 
+    /// The upload that the record at `state` tells of, whatever it is called; `None`
+    /// if there is none, or its object is complete.
+    pub(super) fn unfinished(bucket: Arc<Bucket>, state: PathBuf) -> Option<Self> {
+        let record = Record::read(&state).filter(|record| record.verified.is_none())?;
+        Some(Self { bucket, key: record.key.clone(), media_type: "", state, record })
+    }
+
     /// Sends one part of the growing file that lies wholly before `safe`, if the
     /// bucket lacks one. Says whether there was one.
     ///
     /// # Errors
     /// As the bucket or the disk says; what was sent before stays sent.
     pub async fn ahead(&mut self, file: &Path, safe: u64) -> Result<bool, StorageError> {
-        let whole = usize::try_from(safe / self.record.part_size).unwrap_or(usize::MAX);
+        let whole = self.record.whole(safe);
         let Some(index) = (0..whole).find(|index| !self.record.parts.contains_key(index)) else {
             return Ok(false);
         };
         let upload = self.begun().await?;
         let range = self.record.range(index, safe);
+        let bucket = Arc::clone(&self.bucket);
+        let _turn = bucket.turn().await;
         let (data, content) = read(file, range).await?;
-        let sent = self.bucket.put_part(&self.key, &upload, index, data).await;
+        let sent = bucket.put_part(&self.key, &upload, index, data).await;
         if sent.as_ref().is_err_and(|error| error.trouble == Trouble::NoUpload) {
             self.record.reset();
             self.save();
@@ -73,7 +80,8 @@ impl Upload {
     ///
     /// # Errors
     /// As the bucket or the disk says; the next call goes on where this one
-    /// stopped. [`Trouble::Damaged`] and [`Trouble::NoUpload`] make it begin anew.
+    /// stopped. [`Trouble::Damaged`] and [`Trouble::NoUpload`] make it begin anew, and
+    /// so does a storage that replaces no part ([`Trouble::NotSupported`]).
     pub async fn finish(&mut self, file: &Path) -> Result<u64, StorageError> {
         if let Some(size) = self.record.verified {
             return Ok(size);
@@ -98,9 +106,10 @@ impl Upload {
                 Err(StorageError::new(Trouble::NoUpload, detail))
             }
             Err(error) => {
-                if error.trouble == Trouble::Damaged {
-                    self.record.reset();
-                    self.save();
+                // Some servers have passed a part on by the time it is to be replaced.
+                let fixed = error.trouble == Trouble::NotSupported && !self.record.parts.is_empty();
+                if error.trouble == Trouble::Damaged || fixed {
+                    self.restart().await;
                 }
                 Err(error)
             }
@@ -128,11 +137,7 @@ impl Upload {
     /// has gone elsewhere. Parts that cannot be removed now are left to the
     /// bucket's own rules.
     pub async fn abandon(self) {
-        if let Some(upload) = &self.record.upload
-            && let Err(error) = self.bucket.abort(&self.key, upload).await
-        {
-            tracing::debug!(key = self.key, %error, "parts of an upload are left behind");
-        }
+        self.abort().await;
         self.forget();
     }
 
@@ -145,7 +150,10 @@ impl Upload {
     async fn make(&mut self, file: &Path) -> Result<u64, StorageError> {
         let open = open(file)?;
         let length = open.metadata().map_err(|e| StorageError::disk("look at the file", &e))?.len();
-        self.record.fit(length);
+        if let Some(part_size) = self.record.larger_parts(length) {
+            self.restart().await;
+            self.record.part_size = part_size;
+        }
         let count = self.record.count(length);
         let upload = self.begun().await?;
         let record = self.record.clone();
@@ -154,20 +162,29 @@ impl Upload {
         let (bucket, key) = (Arc::clone(&self.bucket), self.key.clone());
         let ranges: Vec<_> =
             missing.into_iter().map(|index| (index, self.record.range(index, length))).collect();
+        // After one that fails no other is begun; those on their way may arrive.
+        let failed = AtomicBool::new(false);
         let mut sending = stream::iter(ranges)
+            .take_while(|_| future::ready(!failed.load(Ordering::Relaxed)))
             .map(|(index, range)| {
                 let (bucket, key, upload) = (&bucket, &key, &upload);
                 async move {
+                    let _turn = bucket.turn().await;
                     let (data, content) = read(file, range).await?;
                     let sent = bucket.put_part(key, upload, index, data).await;
                     Ok::<_, StorageError>((index, content, sent))
                 }
             })
             .buffer_unordered(AT_ONCE);
+        let mut first = Ok(());
         while let Some(part) = sending.next().await {
-            let (index, content, sent) = part?;
-            self.noted(index, content, sent)?;
+            let noted = part.and_then(|(index, content, sent)| self.noted(index, content, sent));
+            if noted.is_err() {
+                failed.store(true, Ordering::Relaxed);
+                first = first.and(noted);
+            }
         }
+        first?;
         let names = self.record.names(count).ok_or_else(|| {
             StorageError::new(Trouble::Other, "a part is missing although it was sent")
         })?;
@@ -184,6 +201,23 @@ impl Upload {
         self.record.upload = Some(upload.clone());
         self.save();
         Ok(upload)
+    }
+
+    /// Begins anew, without the parts that the bucket has.
+    async fn restart(&mut self) {
+        self.abort().await;
+        self.record.reset();
+        self.save();
+    }
+
+    /// Has the bucket forget the parts; those that it keeps cost its owner money.
+    async fn abort(&self) {
+        if let Some(upload) = &self.record.upload
+            && let Err(error) = self.bucket.abort(&self.key, upload).await
+            && error.trouble != Trouble::NoUpload
+        {
+            tracing::warn!(key = self.key, %error, "parts of an upload are left in the bucket");
+        }
     }
 
     /// Writes down a part that was sent.

@@ -12,7 +12,7 @@ use crate::journal;
 use crate::support::process::Running;
 use crate::support::recorder::Recorder;
 use crate::support::serve::{Serve, data};
-use crate::support::{quiet, scratch, tools, until};
+use crate::support::{certs, quiet, scratch, tools, until};
 
 /// Nobody but the meeting's site may see one of these.
 const SECRETS: [&str; 3] = ["header-s3cret", "cookie-s3cret", "password-s3cret"];
@@ -26,23 +26,7 @@ struct Sites {
 impl Sites {
     fn open() -> Self {
         let dir = scratch();
-        let openssl = |args: &str| {
-            let args = args.split_whitespace();
-            let done = Command::new("openssl").args(args).current_dir(dir.path()).output().unwrap();
-            assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
-        };
-        let key = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes";
-        openssl(&format!(
-            "req -x509 {key} -keyout ca.key -out ca.pem -days 3 -subj /CN=Private \
-             -addext basicConstraints=critical,CA:TRUE -addext keyUsage=critical,keyCertSign"
-        ));
-        openssl(&format!("req {key} -keyout site.key -out site.csr -subj /CN=localhost"));
-        let names = "subjectAltName=DNS:localhost\nextendedKeyUsage=serverAuth\n";
-        std::fs::write(dir.path().join("names"), names).unwrap();
-        openssl(
-            "x509 -req -in site.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 \
-             -extfile names -out site.pem",
-        );
+        certs::issue(dir.path(), "site");
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/tools/scripts/site.cjs");
         let mut node = tools::node();
         node.arg(script).env("CREDENTIALS", "recorder:password-s3cret");

@@ -1,7 +1,9 @@
 //! Files in real object stores: what goes up is what an independent client reads, whatever
 //! stands in the way.
 
+mod identity;
 mod outage;
+mod resumed;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -10,11 +12,11 @@ use chrono::Utc;
 use roomreel::config::Config;
 use roomreel::storage::{Destination, LinkLife, Storage, StorageError, Trouble, Upload};
 
-use crate::support::middle::Middle;
+use crate::support::middle::{Middle, Throttle};
 use crate::support::process::{Outcome, run};
 use crate::support::roomreel::roomreel;
 use crate::support::scratch;
-use crate::support::stores::{Azure, BUCKET, Gcs, S3};
+use crate::support::stores::{Azure, BUCKET, Gcs, Oss, S3};
 
 const MIB: usize = 1 << 20;
 const KEY: &str = "team/beam/r/20260101/Rec-r-1767225600000.mp4";
@@ -160,18 +162,25 @@ fn assert_bears_throttling(store: &S3) {
     let middle = Middle::before(store.port);
     let bench = Bench::new(&store.table("main", "").replace(&store.endpoint(), &middle.url()));
     runtime().block_on(async {
-        middle.slow_down(3);
+        middle.throttle(3, Throttle::SlowDown);
         assert_eq!(bench.finish("main").await.unwrap(), film().len() as u64);
     });
     // Longer than one attempt bears it: the kind is told, and the next one goes on.
-    let bench = Bench::new(&store.table("main", "").replace(&store.endpoint(), &middle.url()));
-    runtime().block_on(async {
-        middle.slow_down(1000);
-        let error = bench.finish("main").await.unwrap_err();
-        assert_eq!(error.trouble, Trouble::Throttled, "{error}");
-        middle.slow_down(0);
-        bench.finish("main").await.unwrap();
-    });
+    let told = [
+        (Throttle::SlowDown, "write    it is throttling: answered 503 SlowDown"),
+        (Throttle::TooMany, "write    it is throttling: answered 429: later"),
+    ];
+    for (how, line) in told {
+        let bench = Bench::new(&store.table("main", "").replace(&store.endpoint(), &middle.url()));
+        middle.throttle(1000, how);
+        bench.assert_check("main", &[line]);
+        runtime().block_on(async {
+            let error = bench.finish("main").await.unwrap_err();
+            assert_eq!(error.trouble, Trouble::Throttled, "{error}");
+            middle.throttle(0, how);
+            bench.finish("main").await.unwrap();
+        });
+    }
     assert!(store.read(KEY).0 == film());
 }
 
@@ -182,6 +191,7 @@ fn swift_takes_and_gives_what_was_recorded() {
     assert_bears_throttling(&store);
     assert_goes_on_after_a_kill(&mut store, true);
     assert_oss_is_virtual_hosted(&store);
+    assert_refusals_are_told(&mut store);
 }
 
 #[test]
@@ -251,6 +261,28 @@ fn assert_oss_is_virtual_hosted(store: &S3) {
     assert!(store.read(KEY).0 == film());
     // Never in the path.
     assert_eq!(middle.count(&[&format!("/{BUCKET}/")]), 0);
+    // By OSS's other interface, for Alibaba's own client and no other key.
+    let oss = Oss::before(store);
+    let (bytes, media_type) = oss.read(store.secret, KEY).unwrap();
+    assert_eq!((bytes == film(), media_type.as_str()), (true, "video/mp4"));
+    let refused = oss.read("SKOTHERSECRET", KEY).unwrap_err();
+    assert!(refused.contains("403 SignatureDoesNotMatch"), "{refused}");
+}
+
+/// A key that may nothing, and clocks that differ, each by the store's own word.
+fn assert_refusals_are_told(store: &mut S3) {
+    let guest = store.table("guest", "").replace("rec:rec", "rec:guest");
+    let bench = Bench::new(&[store.table("main", ""), guest].concat());
+    bench.assert_check("guest", &["write    the key has no permission: answered 403 AccessDenied"]);
+    store.kill();
+    bench.assert_check("main", &["write    it cannot be reached: "]);
+    store.clock = 3600;
+    store.open();
+    let line = "write    the clocks differ too much: set this machine's: answered 403 \
+                RequestTimeTooSkewed";
+    bench.assert_check("main", &[line]);
+    let error = runtime().block_on(bench.finish("main")).unwrap_err();
+    assert_eq!(error.trouble, Trouble::Clock, "{error}");
 }
 
 #[test]

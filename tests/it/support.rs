@@ -9,6 +9,7 @@
 
 pub mod archive;
 pub mod browser;
+pub mod certs;
 pub mod hooks;
 pub mod janus;
 pub mod judge;

@@ -10,16 +10,16 @@ use crate::support::roomreel::roomreel;
 use crate::support::stores::{BUCKET, S3};
 
 /// Finishes a file at once.
-const DONE: &str = r#"
+pub(super) const DONE: &str = r#"
 echo '{"event":"first_frame","t0":1000000000,"epoch_ms":1700000000120}
 {"event":"stopped","reason":"room_ended","at":4500000000}' > "$3/journal.jsonl"
 printf film > "$3/Rec-a-1700000000120.mp4"
 echo '{"event":"finished","duration_s":3.5,"bytes":4,"width":1280,"height":720,"stats":{"elapsed_s":3.5,"painted":0,"recorded":0,"repeated":0,"late":0,"superseded":0,"audio_dbfs":0,"bytes":4,"backlog":0}}' >> "$3/journal.jsonl"
 "#;
-const KEY: &str = "beam/a/20231114/Rec-a-1700000000120.mp4";
+pub(super) const KEY: &str = "beam/a/20231114/Rec-a-1700000000120.mp4";
 
 /// Not tried twice.
-fn bucket(name: &str, store: &S3, endpoint: String) -> Destination {
+pub(super) fn bucket(name: &str, store: &S3, endpoint: String) -> Destination {
     Destination {
         bucket: BUCKET.into(),
         endpoint,
@@ -32,7 +32,7 @@ fn bucket(name: &str, store: &S3, endpoint: String) -> Destination {
 }
 
 /// The store's servers and clients are processes that are waited for.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     tokio::task::spawn_blocking(work).await.unwrap()
 }
 

@@ -19,20 +19,30 @@ use crate::support::roomreel::roomreel;
 use crate::support::stores::{S3, free_port};
 use crate::support::{by_length, quiet, scratch, until};
 
-const PATIENCE: Duration = Duration::from_secs(120);
+pub(super) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// `roomreel serve` over one directory, started as often as it takes.
-struct Service {
+pub(super) struct Service {
     dir: tempfile::TempDir,
     port: u16,
+    environment: Vec<(&'static str, &'static str)>,
     process: Option<Running>,
 }
 
 impl Service {
     /// Recordings go to the store by way of `middle`, in parts of 5 MiB from the first MiB on.
     fn start(store: &S3, middle: &Middle, hooks: &Hooks) -> Self {
-        let (dir, port) = (scratch(), free_port());
         let table = store.table("main", "").replace(&store.endpoint(), &middle.url());
+        Self::with(&table, hooks, Vec::new())
+    }
+
+    /// Over one destination, with more in its environment.
+    pub(super) fn with(
+        table: &str,
+        hooks: &Hooks,
+        environment: Vec<(&'static str, &'static str)>,
+    ) -> Self {
+        let (dir, port) = (scratch(), free_port());
         let config = format!(
             "[server]\nlisten = \"127.0.0.1:{port}\"\n[data]\ndir = \"{}\"\n\
              [net]\nallow = [\"127.0.0.1\"]\n[storage]\nahead_mib = 1\n{table}\n\
@@ -41,14 +51,16 @@ impl Service {
             hooks.url()
         );
         std::fs::write(dir.path().join("roomreel.toml"), config).unwrap();
-        let mut service = Self { dir, port, process: None };
+        let mut service = Self { dir, port, environment, process: None };
         service.open();
         service
     }
 
     fn open(&mut self) {
         let config = self.dir.path().join("roomreel.toml");
-        self.process = Some(Running::spawn(roomreel().args(["serve", "--config"]).arg(config)));
+        let mut command = roomreel();
+        command.args(["serve", "--config"]).arg(config).envs(self.environment.iter().copied());
+        self.process = Some(Running::spawn(&mut command));
         until("an answer of the service", PATIENCE, || self.ask("GET", "/health/live", None));
     }
 
@@ -64,7 +76,7 @@ impl Service {
         });
     }
 
-    fn ask(&self, method: &str, path: &str, body: Option<Value>) -> Option<Value> {
+    pub(super) fn ask(&self, method: &str, path: &str, body: Option<Value>) -> Option<Value> {
         let url = format!("http://127.0.0.1:{}{path}", self.port);
         let mut curl = Command::new("curl");
         curl.args(["-s", "-X", method, "-H", "Content-Type: application/json", &url]);
@@ -74,13 +86,13 @@ impl Service {
         serde_json::from_slice(&curl.output().unwrap().stdout).ok()
     }
 
-    fn record(&self, page: &str) -> String {
+    pub(super) fn record(&self, page: &str) -> String {
         let body = json!({ "meeting_url": page, "join": "load" });
         let started = self.ask("POST", "/v2/recordings/room/a/start", Some(body)).unwrap();
         started["id"].as_str().unwrap_or_else(|| panic!("{started}")).to_owned()
     }
 
-    fn until(&self, id: &str, status: &str) -> Value {
+    pub(super) fn until(&self, id: &str, status: &str) -> Value {
         until(&format!("recording {status}"), PATIENCE, || {
             let recording = self.ask("GET", &format!("/v2/recordings/{id}"), None)?;
             assert_ne!(recording["status"], "failed", "{recording}");
@@ -88,12 +100,12 @@ impl Service {
         })
     }
 
-    fn directory(&self, id: &str) -> PathBuf {
+    pub(super) fn directory(&self, id: &str) -> PathBuf {
         self.dir.path().join("data/recordings").join(id)
     }
 
     /// The recorder and its browser.
-    fn recorder(&self, id: &str) -> Vec<Pid> {
+    pub(super) fn recorder(&self, id: &str) -> Vec<Pid> {
         let events = journal::read(&self.directory(id).join("journal.jsonl"));
         let pids = events.iter().filter_map(|event| match event {
             Event::Started { pid, .. } | Event::Browser { pid, .. } => Some(pid.cast_signed()),

@@ -1,13 +1,16 @@
 //! A man in the middle: between a client and a store, and on the test's side. It passes on,
-//! throttles, or is not there at all, and remembers what was asked.
+//! throttles, has parts wait for each other, or is not there at all, and remembers what was
+//! asked.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{Response, StatusCode, header};
+use axum::http::{HeaderMap, Response, StatusCode, header};
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 
@@ -23,10 +26,44 @@ struct Shared {
     client: reqwest::Client,
     /// Port of the store.
     upstream: u16,
-    /// So many requests are answered with 503 `SlowDown`.
-    slow_downs: Mutex<usize>,
-    /// `METHOD /path?query` of everything that was passed on and answered well.
-    seen: Mutex<Vec<String>>,
+    /// So many requests are throttled, in this way.
+    throttled: Mutex<(usize, Throttle)>,
+    /// `METHOD /path?query` of everything that was passed on and answered well, and what stood
+    /// in its head.
+    seen: Mutex<Vec<(String, HeaderMap)>>,
+    /// Requests that hold this are throttled for good.
+    refused: Mutex<Option<&'static str>>,
+    /// So many parts must be here before one is passed on.
+    gather: AtomicUsize,
+    /// How many are here.
+    parts: AtomicUsize,
+    /// How many were, at most.
+    most_parts: AtomicUsize,
+}
+
+/// How a store asks to be left alone.
+#[derive(Clone, Copy)]
+pub enum Throttle {
+    /// Amazon's way.
+    SlowDown,
+    /// HTTP's: 429, with a `Retry-After` and no XML.
+    TooMany,
+}
+
+impl Throttle {
+    fn answer(self) -> Response<Body> {
+        match self {
+            Self::SlowDown => answer(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "<Error><Code>SlowDown</Code><Message>Please reduce your rate.</Message></Error>",
+            ),
+            Self::TooMany => {
+                let mut response = answer(StatusCode::TOO_MANY_REQUESTS, "later");
+                response.headers_mut().insert(header::RETRY_AFTER, 1.into());
+                response
+            }
+        }
+    }
 }
 
 impl Middle {
@@ -39,8 +76,12 @@ impl Middle {
         let shared = Arc::new(Shared {
             client: reqwest::Client::builder().no_proxy().build().unwrap(),
             upstream,
-            slow_downs: Mutex::new(0),
+            throttled: Mutex::new((0, Throttle::SlowDown)),
             seen: Mutex::default(),
+            refused: Mutex::default(),
+            gather: AtomicUsize::new(0),
+            parts: AtomicUsize::new(0),
+            most_parts: AtomicUsize::new(0),
         });
         let port = super::stores::free_port();
         let address = SocketAddr::from(([127, 0, 0, 1], port));
@@ -76,14 +117,37 @@ impl Middle {
         super::until("a closed port", std::time::Duration::from_secs(10), gone);
     }
 
-    /// Answers the next requests with 503.
-    pub fn slow_down(&self, requests: usize) {
-        *self.shared.slow_downs.lock().unwrap() = requests;
+    /// Throttles the next requests.
+    pub fn throttle(&self, requests: usize, how: Throttle) {
+        *self.shared.throttled.lock().unwrap() = (requests, how);
+    }
+
+    /// Throttles every request that holds `words`, from now on.
+    pub fn refuse(&self, words: Option<&'static str>) {
+        *self.shared.refused.lock().unwrap() = words;
+    }
+
+    /// Has parts wait until so many are here at once; after that none waits.
+    pub fn gather(&self, parts: usize) {
+        self.shared.gather.store(parts, Ordering::SeqCst);
+    }
+
+    /// How many parts were on their way at once, at most.
+    pub fn most_parts(&self) -> usize {
+        self.shared.most_parts.load(Ordering::SeqCst)
     }
 
     /// What was passed on and answered well, oldest first.
     pub fn seen(&self) -> Vec<String> {
-        self.shared.seen.lock().unwrap().clone()
+        self.shared.seen.lock().unwrap().iter().map(|(line, _)| line.clone()).collect()
+    }
+
+    /// What the header `name` said in each of those that hold all the words.
+    pub fn headers(&self, words: &[&str], name: &str) -> Vec<Option<String>> {
+        let seen = self.shared.seen.lock().unwrap();
+        let holding = seen.iter().filter(|(line, _)| words.iter().all(|word| line.contains(word)));
+        let value = |head: &HeaderMap| Some(head.get(name)?.to_str().unwrap().to_owned());
+        holding.map(|(_, head)| value(head)).collect()
     }
 
     /// How many of those hold all the words.
@@ -95,19 +159,26 @@ impl Middle {
 
 async fn pass_on(State(shared): State<Arc<Shared>>, request: Request) -> Response<Body> {
     let throttled = {
-        let mut left = shared.slow_downs.lock().unwrap();
-        let throttled = *left > 0;
-        *left = left.saturating_sub(1);
-        throttled
+        let mut throttled = shared.throttled.lock().unwrap();
+        let (left, how) = *throttled;
+        throttled.0 = left.saturating_sub(1);
+        (left > 0).then_some(how)
     };
-    if throttled {
-        let body =
-            "<Error><Code>SlowDown</Code><Message>Please reduce your rate.</Message></Error>";
-        return answer(StatusCode::SERVICE_UNAVAILABLE, body);
+    let line = format!("{} {}", request.method(), request.uri());
+    let refused = shared.refused.lock().unwrap().filter(|words| line.contains(words));
+    if let Some(how) = throttled.or(refused.map(|_| Throttle::SlowDown)) {
+        // Who is still writing would hear of a broken pipe and not of the answer.
+        let _ = axum::body::to_bytes(request.into_body(), usize::MAX).await;
+        return how.answer();
     }
     let (parts, body) = request.into_parts();
     let path = parts.uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
     let line = format!("{} {path}", parts.method);
+    let here = line.contains("partNumber=").then(|| Here::enter(&shared));
+    if here.is_some() {
+        gathered(&shared).await;
+    }
+    let head = parts.headers.clone();
     let url = format!("http://127.0.0.1:{}{path}", shared.upstream);
     let passed = shared
         .client
@@ -120,7 +191,7 @@ async fn pass_on(State(shared): State<Arc<Shared>>, request: Request) -> Respons
         return answer(StatusCode::BAD_GATEWAY, "the store does not answer");
     };
     if passed.status().is_success() {
-        shared.seen.lock().unwrap().push(line);
+        shared.seen.lock().unwrap().push((line, head));
     }
     let mut response = Response::builder().status(passed.status());
     for (name, value) in passed.headers() {
@@ -129,6 +200,36 @@ async fn pass_on(State(shared): State<Arc<Shared>>, request: Request) -> Respons
         }
     }
     response.body(Body::from_stream(passed.bytes_stream())).unwrap()
+}
+
+/// A part that is here, until the value goes.
+struct Here(Arc<Shared>);
+
+impl Here {
+    fn enter(shared: &Arc<Shared>) -> Self {
+        let now = shared.parts.fetch_add(1, Ordering::SeqCst) + 1;
+        shared.most_parts.fetch_max(now, Ordering::SeqCst);
+        Self(Arc::clone(shared))
+    }
+}
+
+impl Drop for Here {
+    fn drop(&mut self) {
+        self.0.parts.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// Waits for the others, and then long enough for one too many to come as well.
+async fn gathered(shared: &Shared) {
+    for _ in 0..600 {
+        if shared.most_parts.load(Ordering::SeqCst) >= shared.gather.load(Ordering::SeqCst) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    if shared.gather.load(Ordering::SeqCst) > 0 {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
 }
 
 fn answer(status: StatusCode, text: &'static str) -> Response<Body> {

@@ -20,6 +20,8 @@ pub struct S3 {
     process: Option<Running>,
     make: fn(&Path, u16) -> Command,
     dir: tempfile::TempDir,
+    /// Seconds that its clock goes ahead, from the next start on; Swift's alone can.
+    pub clock: u32,
     pub port: u16,
     pub key: &'static str,
     pub secret: &'static str,
@@ -48,7 +50,8 @@ impl S3 {
 
     fn start(key: &'static str, make: fn(&Path, u16) -> Command) -> Self {
         let (dir, port) = (scratch(), free_port());
-        let mut store = Self { process: None, make, dir, port, key, secret: "SKTESTSECRET" };
+        let secret = "SKTESTSECRET";
+        let mut store = Self { process: None, make, dir, clock: 0, port, key, secret };
         store.open();
         until("a bucket", PATIENCE, || store.ask("create", &[]).ok());
         store
@@ -56,7 +59,9 @@ impl S3 {
 
     /// Starts it again over the same files.
     pub fn open(&mut self) {
-        self.process = Some(Running::spawn(&mut (self.make)(self.dir.path(), self.port)));
+        let mut command = (self.make)(self.dir.path(), self.port);
+        command.env("SWIFT_CLOCK", self.clock.to_string());
+        self.process = Some(Running::spawn(&mut command));
         until("an open port", PATIENCE, || {
             std::net::TcpStream::connect(("127.0.0.1", self.port)).ok()
         });
@@ -99,6 +104,34 @@ impl S3 {
             "[[storage.destinations]]\nname = \"{name}\"\nkind = \"s3\"\nbucket = \"{BUCKET}\"\n\
              endpoint = \"{endpoint}\"\nkey = \"{key}\"\nsecret = \"{secret}\"\npart_mib = 5\n{more}\n"
         )
+    }
+}
+
+/// Alibaba's own API over a store, by which their client reads.
+pub struct Oss {
+    _process: Running,
+    dir: tempfile::TempDir,
+    port: u16,
+    key: &'static str,
+}
+
+impl Oss {
+    pub fn before(store: &S3) -> Self {
+        let (dir, port) = (scratch(), free_port());
+        let mut command = python_tool("python");
+        command.arg(script("oss_gate.py")).arg(port.to_string()).arg(store.endpoint());
+        let process = Running::spawn(command.args([store.key, store.secret]));
+        until("an open port", PATIENCE, || std::net::TcpStream::connect(("127.0.0.1", port)).ok());
+        Self { _process: process, dir, port, key: store.key }
+    }
+
+    /// The object's bytes and media type, read by Alibaba's own client.
+    pub fn read(&self, secret: &str, key: &str) -> Result<(Vec<u8>, String), String> {
+        let file = self.dir.path().join("read-back");
+        let mut command = python_tool("python");
+        command.arg(script("oss.py")).arg(self.port.to_string()).args([self.key, secret]);
+        let media_type = told(command.args([BUCKET, key]).arg(&file))?;
+        Ok((std::fs::read(file).unwrap(), media_type))
     }
 }
 
@@ -179,7 +212,8 @@ impl Azure {
     }
 }
 
-fn script(name: &str) -> PathBuf {
+/// A script of `tests/tools/stores`.
+pub fn script(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tools/stores").join(name)
 }
 

@@ -5,6 +5,8 @@
 Four servers of one process group: account, container, object, proxy. ACCESS_KEY is
 `account:user`. Path style and, under `BUCKET.s3.test.localhost`, virtual-hosted style.
 It runs until it is killed; started again in the same directory, it has its objects still.
+ACCOUNT:guest, with the same secret key, is known and may do nothing. With SWIFT_CLOCK in the
+environment, the S3 API's clock goes so many seconds ahead.
 """
 
 import os
@@ -12,6 +14,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 ME = Path(__file__).resolve()
@@ -78,6 +81,7 @@ def set_up(directory, proxy_port, access_key, secret_key):
         + "allow_account_management = true\naccount_autocreate = true\n"
         + filters
         + f"[filter:tempauth]\nuse = egg:swift#tempauth\nuser_{account}_{user} = {secret_key} .admin\n"
+        + f"user_{account}_guest = {secret_key}\n"
     )
 
 
@@ -96,6 +100,11 @@ def serve(directory, kind):
     storage_policy.reload_storage_policies()
     from swift.common.wsgi import run_wsgi
 
+    ahead = int(os.environ.get("SWIFT_CLOCK", 0))
+    if kind == "proxy" and ahead:
+        from swift.common.middleware.s3api.utils import S3Timestamp
+
+        S3Timestamp.now = classmethod(lambda cls: cls(time.time() + ahead))
     more = {}
     if kind == "object":
         from swift.obj.server import global_conf_callback
