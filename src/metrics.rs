@@ -129,7 +129,7 @@ fn frames(stats: &Stats, labels: &dyn Fn() -> Vec<(&'static str, String)>) {
                     superseded before their tick";
         counter("roomreel_recording_frames_total", help, labels, count);
     }
-    let help = "Frames that wait for the encoder";
+    let help = "Frames that wait because the encoder is behind";
     gauge("roomreel_recording_encoder_backlog_frames", help, labels(), stats.backlog.into());
     let help = "Seconds of file written so far";
     gauge("roomreel_recording_seconds", help, labels(), stats.elapsed_s);

@@ -1,5 +1,10 @@
 //! The door of the encoder: a queue that never makes screen or speaker wait.
 //!
+//! It gathers what belongs into one fragment before it wakes the encode thread:
+//! a picture that is encoded while the caches still hold the tables and the
+//! reference of the one before costs a sixth less, and nothing is on disk before
+//! its fragment is whole anyway.
+//!
 //! When the encode thread falls behind, pictures are given up, newest first,
 //! never their time: the timeline sees the missing tick and repeats the frame
 //! before it. Sound is small and kept for a minute.
@@ -11,8 +16,14 @@ use std::time::{Duration, Instant};
 use crate::clock::Mono;
 use crate::media::{Block, SAMPLE_RATE, Tick};
 
-/// Pictures that may wait: half a second at 30 fps, 20 MB at 720p.
-const PICTURES: usize = 15;
+/// Ticks that are gathered at most: 20 MB of pictures at 720p.
+const GATHERED: usize = 15;
+
+/// Pictures that may wait: beyond those gathered, half a second at 30 fps.
+const PICTURES: usize = GATHERED + 15;
+
+/// Sample frames after which sound does not wait for ticks any longer (0.6 s).
+const GATHERED_SAMPLES: usize = SAMPLE_RATE as usize * 6 / 10;
 
 /// Ticks without a picture that may wait: a minute at 60 fps.
 const STILL_TICKS: usize = 3600;
@@ -56,7 +67,7 @@ pub struct Intake {
 #[derive(Debug, Default)]
 struct Shared {
     queue: Mutex<Queue>,
-    /// Signalled when an item arrives or the intake closes.
+    /// Signalled when enough is gathered or the intake closes.
     wake: Condvar,
 }
 
@@ -69,6 +80,10 @@ struct Queue {
     still: usize,
     /// Sample frames in `items`.
     samples: usize,
+    /// Ticks that the waiting encode thread wants to find.
+    wanted: usize,
+    /// Enough is gathered: all that waits is to be worked off.
+    ripe: bool,
     /// Nothing is taken any more.
     closed: bool,
     /// The encode thread is to leave at once.
@@ -106,28 +121,37 @@ impl Intake {
         }
     }
 
-    /// Hands in a command; taken in turn with ticks and blocks.
+    /// Hands in a command; taken in turn with ticks and blocks, which wait no longer.
     pub(super) fn command(&self, item: Item) {
-        let queue = self.lock();
+        let mut queue = self.lock();
         if !queue.closed {
+            queue.ripe = true;
             self.push(queue, item);
         }
     }
 
-    /// Pictures that wait for the encoder.
+    /// Pictures that wait because the encoder is behind.
     pub(super) fn backlog(&self) -> usize {
-        self.lock().pictures
+        let queue = self.lock();
+        queue.pictures.saturating_sub(queue.wanted)
     }
 
-    /// Waits for the next item until `deadline`, or for ever.
-    pub(super) fn next(&self, deadline: Option<Instant>) -> Next {
+    /// Gives the next item once `wanted` ticks are gathered, or a command or half
+    /// a second of sound. With a deadline it gathers nothing: it gives what comes
+    /// until then.
+    pub(super) fn next(&self, wanted: usize, deadline: Option<Instant>) -> Next {
         let mut queue = self.lock();
+        queue.wanted = if deadline.is_some() { 0 } else { wanted.min(GATHERED) };
         loop {
             if queue.abandoned {
                 return Next::Abandoned;
             }
-            if let Some(item) = queue.pop() {
-                return Next::Item(item);
+            queue.ripe |= queue.has_enough();
+            if queue.ripe {
+                if let Some(item) = queue.pop() {
+                    return Next::Item(item);
+                }
+                queue.ripe = false;
             }
             let Some(deadline) = deadline else {
                 queue = self.shared.wake.wait(queue).unwrap_or_else(PoisonError::into_inner);
@@ -164,8 +188,11 @@ impl Intake {
 
     fn push(&self, mut queue: MutexGuard<'_, Queue>, item: Item) {
         queue.items.push_back(item);
+        let wakes = queue.ripe || queue.has_enough();
         drop(queue);
-        self.shared.wake.notify_one();
+        if wakes {
+            self.shared.wake.notify_one();
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue> {
@@ -177,6 +204,11 @@ impl Queue {
     /// The counter of ticks like this one.
     fn count(&mut self, tick: &Tick) -> &mut usize {
         if tick.picture.is_some() { &mut self.pictures } else { &mut self.still }
+    }
+
+    /// Whether what is gathered is worth waking the encode thread for.
+    fn has_enough(&self) -> bool {
+        self.pictures + self.still >= self.wanted || self.samples >= GATHERED_SAMPLES
     }
 
     fn pop(&mut self) -> Option<Item> {
@@ -210,7 +242,7 @@ mod tests {
     }
 
     fn drain(intake: &Intake) -> Vec<Item> {
-        std::iter::from_fn(|| match intake.next(Some(Instant::now())) {
+        std::iter::from_fn(|| match intake.next(1, Some(Instant::now())) {
             Next::Item(item) => Some(item),
             Next::Idle | Next::Abandoned => None,
         })
@@ -220,7 +252,7 @@ mod tests {
     #[test]
     fn a_full_queue_gives_up_its_newest_picture_and_keeps_the_rest() {
         let intake = Intake::default();
-        for index in 0..20 {
+        for index in 0..35 {
             intake.tick(tick(index, true));
             intake.tick(tick(100 + index, false));
         }
@@ -234,9 +266,9 @@ mod tests {
             .collect();
         let painted: Vec<u64> =
             ticks.iter().filter(|t| t.picture.is_some()).map(|t| t.index).collect();
-        assert_eq!(painted, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 19]);
+        assert_eq!(painted, (0..29).chain([34]).collect::<Vec<_>>());
         assert_eq!(ticks.iter().map(|t| t.superseded).sum::<u32>(), 5);
-        assert_eq!(ticks.len(), PICTURES + 20);
+        assert_eq!(ticks.len(), PICTURES + 35);
         assert_eq!(intake.backlog(), 0);
     }
 
@@ -260,6 +292,46 @@ mod tests {
     }
 
     #[test]
+    fn what_is_gathered_is_given_out_together() {
+        let intake = Intake::default();
+        let worker = std::thread::spawn({
+            let intake = intake.clone();
+            move || {
+                std::iter::from_fn(|| match intake.next(3, None) {
+                    Next::Item(item) => Some(item),
+                    Next::Idle | Next::Abandoned => None,
+                })
+                .collect::<Vec<_>>()
+            }
+        });
+        until(|| intake.lock().wanted == 3);
+        for (index, left) in [(0, 1), (1, 2), (2, 0), (3, 1), (4, 2)] {
+            intake.tick(tick(index, index % 2 == 0));
+            until(|| intake.lock().items.len() == left);
+        }
+        // A command does not wait, nor does what came before it.
+        intake.command(Item::Begin(Mono(0)));
+        until(|| intake.lock().items.is_empty());
+        // Sound alone goes on without ticks.
+        let samples = vec![0.0; 2 * GATHERED_SAMPLES];
+        intake.block(Block { epoch: Mono(0), position: 0, samples });
+        until(|| intake.lock().items.is_empty());
+        intake.abandon();
+        let met = worker.join().unwrap();
+        assert_eq!(met.len(), 7, "{met:?}");
+        assert!(matches!(met[5], Item::Begin(_)), "{met:?}");
+    }
+
+    /// Waits for what another thread does.
+    fn until(so: impl Fn() -> bool) {
+        let begun = Instant::now();
+        while !so() {
+            assert!(begun.elapsed() < Duration::from_secs(10), "it never happens");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    #[test]
     fn closed_it_takes_nothing_and_abandoned_it_wakes_the_waiter() {
         let intake = Intake::default();
         intake.tick(tick(0, true));
@@ -269,7 +341,7 @@ mod tests {
         assert!(drain(&intake).is_empty());
         let waiter = std::thread::spawn({
             let intake = intake.clone();
-            move || matches!(intake.next(None), Next::Abandoned)
+            move || matches!(intake.next(1, None), Next::Abandoned)
         });
         intake.abandon();
         assert!(waiter.join().unwrap());

@@ -134,7 +134,10 @@ impl Worker {
     /// Works until the file is complete; says where it ends. `None`: abandoned.
     fn work(&mut self) -> Result<Option<Mono>, EncodeError> {
         loop {
-            match self.intake.next(self.deadline) {
+            // The first frame is told at once.
+            let begun = self.timeline.counters().recorded > 0;
+            let wanted = if begun { self.muxer.missing() } else { 1 };
+            match self.intake.next(wanted, self.deadline) {
                 Next::Abandoned => return Ok(None),
                 Next::Idle => self.timeline.fill_silence(),
                 Next::Item(item) => self.take(item),

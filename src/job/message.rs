@@ -190,7 +190,7 @@ pub struct Stats {
     pub changed_s: f64,
     /// Bytes of the file on disk.
     pub bytes: u64,
-    /// Frames waiting for the encoder.
+    /// Frames waiting because the encoder is behind.
     pub backlog: u32,
 }
 

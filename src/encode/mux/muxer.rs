@@ -100,6 +100,11 @@ impl Muxer {
         self.push(self.audio, sample, true)
     }
 
+    /// Frames that are missing until a fragment is full; packets, without video.
+    pub fn missing(&self) -> usize {
+        self.full[0].saturating_sub(self.pending[0].samples.len())
+    }
+
     /// The samples that still wait, as a fragment of their own, however short;
     /// `None` if there are none. For a pause: nothing else would bring them to disk.
     ///
