@@ -10,6 +10,8 @@
 //! requests, the timer and its owner; nothing a client does may block it.
 
 mod backlog;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod globals;
 mod grid;
 mod mapped;

@@ -15,6 +15,8 @@
 mod bus;
 mod card;
 mod facts;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod sample;
 mod server;
 mod session;

@@ -16,7 +16,9 @@ use super::ScreenEvent;
 /// Connections at a time; a browser makes two, one that restarts up to four.
 const MAX_PEERS: usize = 16;
 /// Protocol objects of one connection; a browser with many tabs uses hundreds.
-const MAX_OBJECTS: usize = 8192;
+/// Registries take no slot, as the backend makes them by itself: they are counted
+/// now and then.
+pub(super) const MAX_OBJECTS: usize = 8192;
 /// Shared memory files of one connection; each holds a descriptor of ours.
 const MAX_FILES: usize = 128;
 
@@ -62,6 +64,21 @@ impl Peer {
             _slot: slot,
         })
     }
+
+    /// Whether it has made nothing yet.
+    pub(super) fn is_idle(&self) -> bool {
+        self.objects.0.load(Ordering::Relaxed) == 0
+    }
+}
+
+/// wl_display.error no_memory: why a client that takes too much is disconnected.
+pub(super) fn too_much(message: String) -> DisconnectReason {
+    DisconnectReason::ProtocolError(ProtocolError {
+        code: 2,
+        object_id: 1,
+        object_interface: "wl_display".into(),
+        message,
+    })
 }
 
 impl ClientData for Peer {
@@ -96,11 +113,8 @@ fn slot(
     let Some(peer) = client.get_data::<Peer>() else { return Counter::default().take().0 };
     let (slot, taken) = counter(peer).take();
     if taken > limit {
-        let message = format!("more than {limit} {what}");
-        // wl_display.error no_memory
-        let error =
-            ProtocolError { code: 2, object_id: 1, object_interface: "wl_display".into(), message };
-        client.kill(handle, error);
+        let reason = too_much(format!("more than {limit} {what}"));
+        handle.backend_handle().kill_client(client.id(), reason);
     }
     slot
 }

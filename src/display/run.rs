@@ -14,9 +14,10 @@ use rustix::time::{
 };
 use tokio::sync::mpsc::UnboundedSender;
 use wayland_server::Display;
+use wayland_server::backend::ClientId;
 
 use super::grid::Grid;
-use super::peer::{Counter, Peer};
+use super::peer::{Counter, MAX_OBJECTS, Peer, too_much};
 use super::pulse::Pulse;
 use super::state::State;
 use super::{ScreenConfig, ScreenError, ScreenEvent, TickSink, globals};
@@ -36,10 +37,14 @@ pub(super) struct Server {
     events: UnboundedSender<ScreenEvent>,
     /// The tick the timer is set to.
     next: u64,
+    /// The tick at which objects are counted next.
+    census: u64,
+    /// Ticks in a second.
+    fps: u64,
 }
 
 /// A display without clients.
-fn open() -> io::Result<Display<State>> {
+pub(super) fn open() -> io::Result<Display<State>> {
     let display = Display::new().map_err(io::Error::other)?;
     globals::announce(&display.handle());
     Ok(display)
@@ -65,8 +70,20 @@ impl Server {
         let grid = Grid::new(Mono::now(), config.fps);
         let size = (config.width, config.height);
         let state = State::new(size, config.blind, grid, pulse, sink, events.clone());
-        let peers = Counter::default();
-        Ok(Self { display, state, listener, deaf: false, timer, control, peers, events, next: 0 })
+        let (peers, fps) = (Counter::default(), u64::from(config.fps));
+        Ok(Self {
+            display,
+            state,
+            listener,
+            deaf: false,
+            timer,
+            control,
+            peers,
+            events,
+            next: 0,
+            census: 0,
+            fps,
+        })
     }
 
     /// Returns when the owner hangs up.
@@ -133,9 +150,39 @@ impl Server {
                 Ok(())
             })?;
         }
+        if index >= self.census {
+            self.census = index + self.fps;
+            self.disconnect_hoarders()?;
+        }
         self.deaf = false;
         self.next = index + 1;
         self.arm()
+    }
+
+    /// Disconnects who has more objects than slots: registries, which take none.
+    fn disconnect_hoarders(&mut self) -> io::Result<()> {
+        let handle = self.display.handle().backend_handle();
+        let mut clients = Vec::new();
+        handle.with_all_clients(|id| clients.push(id));
+        for id in clients {
+            let mut objects = 0;
+            // An error says that it is gone already.
+            let _ = handle.with_all_objects_for(id.clone(), |_| objects += 1);
+            if objects > 2 * MAX_OBJECTS {
+                self.disconnect(id, format!("{objects} objects"))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Disconnects a client, and lets go of what it has.
+    fn disconnect(&mut self, id: ClientId, why: String) -> io::Result<()> {
+        self.display.handle().backend_handle().kill_client(id.clone(), too_much(why));
+        self.guarded(|display, state| {
+            // As in `tick`: only a dispatch lets go, and it has nobody to hear.
+            let _ = display.backend().dispatch_single_client(state, id);
+            Ok(())
+        })
     }
 
     fn dispatch(&mut self) -> io::Result<()> {
@@ -146,8 +193,8 @@ impl Server {
     }
 
     /// Dispatches, and survives a panic of it. The backend panics on some
-    /// malformed requests (a null interface in wl_registry.bind), and its lock is
-    /// poisoned then: it is replaced, all clients are disconnected, and the ticks
+    /// malformed requests (a string that is null), and its lock is poisoned
+    /// then: it is replaced, all clients are disconnected, and the ticks
     /// go on as if the browser had died.
     fn guarded(
         &mut self,
@@ -177,12 +224,32 @@ impl Server {
     }
 
     fn welcome(&mut self, stream: UnixStream) {
-        let Some(peer) = Peer::new(&self.peers, self.events.clone()) else {
+        let new = |server: &Self| Peer::new(&server.peers, server.events.clone());
+        let Some(peer) = new(self).or_else(|| {
+            self.make_room();
+            new(self)
+        }) else {
             tracing::warn!("too many Wayland clients, one is turned away");
             return;
         };
         if let Err(error) = self.display.handle().insert_client(stream, Arc::new(peer)) {
             tracing::warn!(%error, "cannot serve a Wayland client");
+        }
+    }
+
+    /// Disconnects one that has said nothing of use, if there is any.
+    fn make_room(&mut self) {
+        let handle = self.display.handle().backend_handle();
+        let mut clients = Vec::new();
+        handle.with_all_clients(|id| clients.push(id));
+        let idle = clients.into_iter().find(|id| {
+            let data = handle.get_client_data(id.clone()).ok();
+            data.is_some_and(|data| data.downcast_ref::<Peer>().is_some_and(Peer::is_idle))
+        });
+        if let Some(id) = idle
+            && let Err(error) = self.disconnect(id, "silent, and others wait".into())
+        {
+            tracing::warn!(%error, "cannot disconnect a Wayland client");
         }
     }
 

@@ -23,6 +23,10 @@ use super::mapped::Mapping;
 use super::peer::{Slot, file_slot, object_slot};
 use super::state::State;
 
+/// Bytes by which a row may be longer than its pixels. Memory for a copy is taken
+/// by the stride: without a limit a small picture could cost gigabytes.
+const MAX_PADDING: u64 = 64 << 10;
+
 /// A file that a client shares; it lives as long as a buffer in it.
 #[derive(Debug)]
 struct File {
@@ -155,8 +159,10 @@ impl Dispatch<WlShmPool, Pool> for State {
                 let Some((offset, width, height, stride)) =
                     area(size, offset, width, height, stride)
                 else {
-                    return resource
-                        .post_error(wl_shm::Error::InvalidStride, "the buffer leaves the pool");
+                    return resource.post_error(
+                        wl_shm::Error::InvalidStride,
+                        "the buffer leaves the pool, or its stride is no stride",
+                    );
                 };
                 let slot = object_slot(client, handle);
                 let file = pool.file.clone();
@@ -189,8 +195,9 @@ fn area(
     let stride = u32::try_from(stride).ok()?;
     // Factors below 2^31: nothing overflows 64 bits.
     let bytes = u64::from(stride) * u64::from(height);
-    let fits = u64::from(stride) >= u64::from(width) * 4 && offset + bytes <= size;
-    fits.then_some((offset, width, height, stride))
+    let row = u64::from(width) * 4;
+    let is_stride = (row..=row + MAX_PADDING).contains(&u64::from(stride));
+    (is_stride && offset + bytes <= size).then_some((offset, width, height, stride))
 }
 
 impl Dispatch<WlBuffer, Buffer> for State {
@@ -226,6 +233,8 @@ mod tests {
             ((64, 0, -4, 4, 16), false),
             ((64, 0, 4, 4, -16), false),
             ((i32::MAX, i32::MAX, i32::MAX, i32::MAX, i32::MAX), false),
+            ((i32::MAX, 0, 4, 4, 16 + (64 << 10)), true),
+            ((i32::MAX, 0, 4, 4, 17 + (64 << 10)), false),
         ];
         for ((size, offset, width, height, stride), fits) in table {
             let what = format!("{width}x{height} at {offset}, stride {stride}, in {size}");

@@ -375,6 +375,44 @@ fn clients_beyond_the_limit_are_turned_away_until_others_leave() {
 }
 
 #[test]
+fn streams_beyond_the_limit_are_refused_and_go_with_their_client() {
+    let bench = bench();
+    let mut client = Client::named(&bench);
+    let opened = (0..2000).filter(|_| {
+        let made: Result<CreatePlaybackStreamReply, _> =
+            client.ask(&Command::CreatePlaybackStream(floats(2)));
+        match made {
+            Ok(_) => true,
+            Err(ProtocolError::ServerError(error)) => {
+                assert_eq!(error, PulseError::TooLarge);
+                false
+            }
+            Err(other) => panic!("{other}"),
+        }
+    });
+    assert_eq!(opened.count(), 96);
+    let mut other = Client::named(&bench);
+    let refused = other.ask::<CreatePlaybackStreamReply>(&Command::CreatePlaybackStream(floats(2)));
+    assert!(matches!(refused, Err(ProtocolError::ServerError(PulseError::TooLarge))));
+    drop(client);
+    while bench.speaker.stats().streams > 0 {
+        bench.blocks.recv_timeout(PATIENCE).unwrap();
+    }
+    other.open(floats(2));
+}
+
+#[test]
+fn who_says_nothing_is_sent_away() {
+    let bench = bench();
+    let mut silent: Vec<Client> = (0..128).map(|_| Client::connect(&bench)).collect();
+    // Nobody else can come meanwhile; it takes as long as a handshake may.
+    for client in &mut silent {
+        assert!(client.read().is_err());
+    }
+    Client::named(&bench);
+}
+
+#[test]
 fn the_socket_is_private_replaces_its_left_over_and_goes_with_the_speaker() {
     let bench = bench();
     let socket = bench.speaker.socket().to_owned();

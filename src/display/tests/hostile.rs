@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 
 use super::*;
+use crate::display::fuzz::{introduction, message};
 
 /// The screen still shows what a well-behaved client paints.
 fn works(stage: &mut Stage) {
@@ -150,13 +151,89 @@ fn who_hoards_is_disconnected() {
     let ScreenEvent::ClientError { message } = stage.event() else { panic!("it is told") };
     assert!(message.contains("files"), "{message}");
 
-    let crowd: Vec<_> =
-        (0..64).map(|_| UnixStream::connect(stage.screen.socket()).unwrap()).collect();
-    for mut late in &crowd[24..] {
-        late.set_read_timeout(Some(PATIENT)).unwrap();
-        assert_eq!(late.read(&mut [0]).unwrap(), 0, "it was not turned away");
-    }
+    let crowd: Vec<Client> = (0..16).map(|_| stage.client()).collect();
+    let mut late = UnixStream::connect(stage.screen.socket()).unwrap();
+    late.set_read_timeout(Some(PATIENT)).unwrap();
+    assert_eq!(late.read(&mut [0]).unwrap(), 0, "it was not turned away");
     drop(crowd);
+    works(&mut stage);
+}
+
+#[test]
+fn who_says_nothing_makes_room_for_others() {
+    let mut stage = Stage::open();
+    let silent: Vec<_> =
+        (0..64).map(|_| UnixStream::connect(stage.screen.socket()).unwrap()).collect();
+    works(&mut stage);
+    let ScreenEvent::ClientError { message } = stage.event() else { panic!("it is told") };
+    assert!(message.contains("silent"), "{message}");
+    let gone = silent.iter().filter(|stream| {
+        stream.set_nonblocking(true).unwrap();
+        (&mut &**stream).read(&mut [0; 64]).is_ok()
+    });
+    assert!(gone.count() >= 64 - 16, "the silent stay");
+}
+
+#[test]
+fn registries_without_end_are_noticed() {
+    let mut stage = Stage::open();
+    let mut stream = UnixStream::connect(stage.screen.socket()).unwrap();
+    stream.set_read_timeout(Some(PATIENT)).unwrap();
+    let mut answers = vec![0; 1 << 20];
+    for id in 0..20_000_u32 {
+        // wl_display.get_registry, answered with every global.
+        if stream.write_all(&message(1, 1, &[id + 2])).is_err() {
+            break;
+        }
+        if stream.read(&mut answers).is_ok_and(|n| n == 0) {
+            break;
+        }
+    }
+    let ScreenEvent::ClientError { message } = stage.event() else { panic!("it is told") };
+    assert!(message.contains("objects"), "{message}");
+    works(&mut stage);
+}
+
+#[test]
+fn a_small_picture_with_a_huge_stride_is_no_picture() {
+    let mut stage = Stage::open();
+    let mut client = stage.client();
+    let file = tempfile::tempfile().unwrap();
+    // A hole: it costs nobody anything until somebody reads it.
+    file.set_len(1 << 30).unwrap();
+    let pool = client.shm.create_pool(file.as_fd(), 1 << 30, &client.handle(), ());
+    let stride = (1 << 30) / SIZE.1 as i32 / 4 * 4;
+    let format = wayland_client::protocol::wl_shm::Format::Xrgb8888;
+    let (width, height) = (SIZE.0 as i32, SIZE.1 as i32);
+    pool.create_buffer(0, width, height, stride, format, &client.handle(), 1);
+    let fate = client.fate();
+    assert!(fate.contains("wl_shm"), "{fate}");
+    assert!(matches!(stage.event(), ScreenEvent::ClientError { .. }));
+    works(&mut stage);
+}
+
+/// Descriptors that no request asks for are kept by the backend until their client
+/// is gone; who has too many is for the recorder to see (`recorder::meeting`).
+#[test]
+fn descriptors_that_nobody_asked_for_go_with_their_client() {
+    let mut stage = Stage::open();
+    let (far, near) = UnixStream::pair().unwrap();
+    let flooder = UnixStream::connect(stage.screen.socket()).unwrap();
+    for _ in 0..8 {
+        let descriptors = [near.as_fd(); 28];
+        let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(28))];
+        let mut ancillary = rustix::net::SendAncillaryBuffer::new(&mut space);
+        ancillary.push(rustix::net::SendAncillaryMessage::ScmRights(&descriptors));
+        // A byte of a request that is never whole.
+        let byte = [std::io::IoSlice::new(&[1])];
+        let flags = rustix::net::SendFlags::empty();
+        rustix::net::sendmsg(&flooder, &byte, &mut ancillary, flags).unwrap();
+    }
+    works(&mut stage);
+    drop((near, flooder));
+    // All copies of the near end are closed: the far end sees its end.
+    far.set_read_timeout(Some(PATIENT)).unwrap();
+    assert_eq!((&far).read(&mut [0]).unwrap(), 0);
     works(&mut stage);
 }
 
@@ -171,41 +248,6 @@ fn objects_that_are_given_back_do_not_count() {
         client.roundtrip();
     }
     works(&mut stage);
-}
-
-/// A Wayland message: object, opcode and arguments (wire format, core spec).
-fn message(object: u32, opcode: u16, arguments: &[u32]) -> Vec<u8> {
-    let size = 8 + arguments.len() as u32 * 4;
-    let head = [object, size << 16 | u32::from(opcode)];
-    head.iter().chain(arguments).flat_map(|word| word.to_ne_bytes()).collect()
-}
-
-/// Binds every global of the screen: ids 3 and up.
-fn introduction() -> Vec<u8> {
-    let globals: [(&str, u32); 9] = [
-        ("wl_compositor", 4),
-        ("wl_subcompositor", 1),
-        ("wl_shm", 1),
-        ("wl_output", 3),
-        ("wl_seat", 5),
-        ("xdg_wm_base", 3),
-        ("zxdg_decoration_manager_v1", 1),
-        ("wp_viewporter", 1),
-        ("wp_presentation", 1),
-    ];
-    let mut bytes = message(1, 1, &[2]);
-    for (n, (name, version)) in (0u32..).zip(globals) {
-        let mut text = name.as_bytes().to_vec();
-        text.push(0);
-        let length = text.len() as u32;
-        text.resize(text.len().next_multiple_of(4), 0);
-        let words = text.chunks(4).map(|c| u32::from_ne_bytes([c[0], c[1], c[2], c[3]]));
-        let mut arguments = vec![n + 1, length];
-        arguments.extend(words);
-        arguments.extend([version, n + 3]);
-        bytes.extend(message(2, 0, &arguments));
-    }
-    bytes
 }
 
 #[test]
