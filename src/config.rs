@@ -120,7 +120,8 @@ fn url_or_empty<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Url>, D::Er
 pub struct Data {
     /// Directory of the recordings; created when missing.
     pub dir: PathBuf,
-    /// Bytes of its disk below which no recording is started; zero never refuses.
+    /// Bytes of its disk below which no recording is started, and below an eighth of
+    /// which one that runs ends; zero does neither.
     #[serde(with = "size")]
     pub min_free: u64,
 }

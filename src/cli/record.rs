@@ -71,6 +71,7 @@ fn spec(args: Record) -> Result<RecordingSpec, Exit> {
         join_reloads: args.join_reloads,
         max_duration_s: args.duration.as_secs_f64(),
         copy_max: None,
+        keep_free: 0,
         egress: Egress::Open,
         browser: browser_options(args.browser)?,
         page: page_options(args.page.as_deref())?,

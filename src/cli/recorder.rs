@@ -47,6 +47,7 @@ pub(crate) fn run(args: Recorder) -> Result<(), Exit> {
         return salvage(&dir, &spec, journal);
     }
     runtime()?.block_on(async {
+        outlive_the_service().context("cannot handle signals").map_err(Exit::failure)?;
         let (control, controls) = mpsc::channel(4);
         let (stats, newest) = watch::channel(Default::default());
         let listener =
@@ -77,6 +78,13 @@ fn read_spec() -> anyhow::Result<RecordingSpec> {
     // serde's message may quote the value it stumbled over; only its place is told.
     serde_json::from_str(&text)
         .map_err(|e| anyhow!("the spec on standard input is wrong at column {}", e.column()))
+}
+
+/// Takes SIGHUP and does nothing. The kernel sends it to a stopped process whose
+/// parent ends, and a terminal that is closed to all that was started in it.
+fn outlive_the_service() -> std::io::Result<()> {
+    // The handler stays when the stream goes.
+    signal(SignalKind::hangup()).map(drop)
 }
 
 async fn obey_sigterm(control: mpsc::Sender<Control>) {

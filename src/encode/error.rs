@@ -79,3 +79,26 @@ impl From<DiskError> for EncodeError {
         Self::Disk { problem: error.to_string(), full }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::Arc;
+
+    use rustix::io::Errno;
+
+    use super::*;
+
+    #[test]
+    fn a_quota_that_is_used_up_is_a_full_disk() {
+        for (errno, is_full) in [(Errno::NOSPC, true), (Errno::DQUOT, true), (Errno::IO, false)] {
+            let source = || io::Error::from(errno);
+            let writing = DiskError::Failed { path: "a".into(), source: Arc::new(source()) };
+            let finishing = MuxError::Io { action: "write", path: "a".into(), source: source() };
+            for error in [EncodeError::from(writing), finishing.into()] {
+                assert_eq!(error.kind(), ErrorKind::Disk);
+                assert!(matches!(error, EncodeError::Disk { full, .. } if full == is_full));
+            }
+        }
+    }
+}

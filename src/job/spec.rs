@@ -260,6 +260,9 @@ pub struct RecordingSpec {
     /// when absent.
     #[serde(default)]
     pub copy_max: Option<u64>,
+    /// The recording ends when its disk has fewer bytes left than these.
+    #[serde(default)]
+    pub keep_free: u64,
     /// How Chromium is run.
     pub browser: BrowserOptions,
     /// Where the page may connect to.

@@ -89,6 +89,10 @@ impl Node {
     }
 }
 
+/// The share of `data.min_free` that a recording that runs leaves for its own end
+/// and that of others.
+const KEPT_FREE: u64 = 8;
+
 impl Inner {
     async fn start(self: Arc<Self>, wanted: Wanted) -> Result<Recording, StartError> {
         let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() else {
@@ -163,6 +167,7 @@ impl Inner {
             join_reloads: self.recording.join_reloads,
             max_duration_s,
             copy_max: self.goes_ahead(&recording.destination).then_some(self.ahead_from),
+            keep_free: self.min_free / KEPT_FREE,
             browser: self.browser.clone(),
             egress: self.egress.clone(),
             presence,

@@ -4,6 +4,7 @@
 //! browser enters again. What ends it is decided here and nowhere else.
 
 mod company;
+mod descriptors;
 mod hearing;
 mod memory;
 mod voices;

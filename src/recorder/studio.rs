@@ -3,7 +3,7 @@
 //! It is open before a browser starts and outlives every browser of the
 //! recording, so that a crash leaves a gap and not a second file.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -58,6 +58,8 @@ pub(super) struct Studio {
     first_frame: Option<FirstFrame>,
     /// Known once the encoder has told.
     end: Option<FileEnd>,
+    /// Where the file grows.
+    part: PathBuf,
     /// Sockets, profile and home of the browser; removed last.
     runtime: TempDir,
 }
@@ -121,6 +123,7 @@ impl Studio {
             encoder,
             first_frame: None,
             end: None,
+            part: output.part(),
             runtime,
         })
     }
@@ -202,6 +205,12 @@ impl Studio {
     /// Counters now.
     pub(super) fn stats(&self) -> Stats {
         self.encoder.stats()
+    }
+
+    /// Bytes that the file's disk has left, if it tells.
+    pub(super) fn disk_left(&self) -> Option<u64> {
+        let disk = rustix::fs::statvfs(&self.part).ok()?;
+        Some(disk.f_bavail.saturating_mul(disk.f_frsize))
     }
 
     /// Waits for the last sound and finishes the file, which was stopped or ends

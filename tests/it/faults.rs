@@ -1,9 +1,10 @@
 //! Faults with a real browser and a real file: whatever is killed, stopped or
 //! filled up, the file is good and says what happened.
 //!
-//! What a kill of `serve` leaves is in `service`, of everything in `record_ends`.
+//! What a kill of `serve`, or of it and all that it started, leaves is in `service`.
 
 mod disk;
+mod limits;
 mod power;
 
 use std::time::{Duration, Instant};
@@ -81,6 +82,10 @@ impl Recording {
         assert!((length - clock).abs() <= 0.05, "{length} s of file in {clock} s");
         let times = packet_times(&file, "v:0");
         assert!(times.windows(2).all(|w| w[1] > w[0]), "the picture's time runs backwards");
+        let times = packet_times(&file, "a:0");
+        let packet = 1024.0 / 48_000.0;
+        let whole = times.windows(2).all(|w| (w[1] - w[0] - packet).abs() < 0.001);
+        assert!(whole, "packets of sound are missing");
         assert!(group(self.browser).is_empty(), "the browser is still there");
         (events, longest_still(&code::painted(&file)))
     }

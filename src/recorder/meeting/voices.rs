@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use super::super::error::RecordError;
 use super::super::studio::FileEnd;
-use super::memory;
-use super::{Attendance, End, Interruption};
+use super::{Attendance, End, Interruption, descriptors, memory};
 use crate::browser::PageEvent;
 use crate::clock::Mono;
 use crate::display::ScreenEvent;
@@ -133,7 +132,20 @@ impl Attendance<'_> {
                 used >> 20
             )));
         }
+        if descriptors::are_scarce() {
+            return Some(Interruption::Gone(
+                "the browser leaves the recorder no descriptors".into(),
+            ));
+        }
         let begun = self.begun?;
+        if let Some(left) = self.studio.disk_left().filter(|left| *left < self.spec.keep_free) {
+            return Some(Interruption::End(End::failed(RecordError::Disk(format!(
+                "the disk is nearly full: {} MiB of space are left, fewer than {} (an eighth of \
+                 data.min_free)",
+                left >> 20,
+                self.spec.keep_free >> 20
+            )))));
+        }
         if self.studio.t0().is_none() {
             let waited = !self.paused && now.since(begun.max(self.resumed)) > FIRST_PAINT;
             return waited.then(|| {

@@ -71,6 +71,39 @@ fn a_full_disk_ends_the_recording_and_not_what_it_has() {
 }
 
 #[test]
+fn a_disk_that_becomes_nearly_full_ends_its_recording_and_no_other() {
+    let Some(disk) = Mounted::new("size=32m,mode=0711") else { return };
+    let _quiet = quiet();
+    let pages = Pages::over(vec![own_pages()]);
+    let elsewhere = scratch();
+    let (other, other_running) = recorder_on(elsewhere.path(), &pages);
+    let mut recorder = Recorder::new(&pages.url("barcode.html"), &disk.path().join("recording"));
+    recorder.spec["keep_free"] = serde_json::json!(12 << 20);
+    let running = recorder.start();
+    let counted = |e: &Event| matches!(e, Event::Stats(stats) if stats.elapsed_s >= 2.0);
+    until("two seconds", PATIENCE, || recorder.events().iter().any(counted).then_some(()));
+    // Somebody else leaves 10 MiB, which is enough for the end of the file.
+    let left = rustix::fs::statvfs(disk.path()).unwrap();
+    let taken = left.f_bavail * left.f_frsize - (10 << 20);
+    let filler = disk.path().join("filler");
+    Program::new("fallocate").arg("-l").arg(taken.to_string()).arg(&filler).status().unwrap();
+    let said = running.wait(PATIENCE);
+    assert_eq!(said.status.code(), Some(5), "{said:?}");
+    assert!(said.stderr.contains("data.min_free"), "{}", said.stderr);
+    // It is finished: nobody has to salvage it.
+    assert!(probe(&recorder.file()).duration >= 2.0);
+    assert_eq!(decodes_silently(&recorder.file()), Ok(()));
+
+    let before = other.events().len();
+    until("the other goes on", PATIENCE, || {
+        other.events()[before..].iter().any(|e| matches!(e, Event::Stats(_))).then_some(())
+    });
+    other.tell(Command::Stop { reason: StopReason::ClientRequest });
+    other_running.wait(PATIENCE).expect_success("the other recorder");
+    assert_eq!(decodes_silently(&other.file()), Ok(()));
+}
+
+#[test]
 fn a_disk_without_inodes_refuses_and_says_so() {
     let Some(disk) = Mounted::new("size=32m,nr_inodes=2,mode=0711") else { return };
     let recorder = Recorder::new("http://127.0.0.1:1/", &disk.path().join("recording"));
