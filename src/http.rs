@@ -12,6 +12,7 @@
 
 mod active_rooms;
 mod assets;
+mod attempts;
 mod auth;
 mod body;
 mod deliveries;
@@ -292,7 +293,8 @@ impl Server {
         // Rules start nothing once the service shuts down.
         tokio::spawn(self.automaton.run(self.closing.clone()));
         let deliveries = tokio::spawn(self.deliverer.run(close.clone()));
-        let server = axum::serve(self.listener, self.routes)
+        let routes = self.routes.into_make_service_with_connect_info::<SocketAddr>();
+        let server = axum::serve(self.listener, routes)
             .with_graceful_shutdown(close.clone().cancelled_owned());
         let mut server = std::pin::pin!(server.into_future());
         tokio::select! {

@@ -18,6 +18,7 @@
 //! | wants a part of a file that is not there  | [`no_range`]                        |
 //! | has conditions that the file does not meet| [`unmet`]                           |
 //! | shows no token, or a bad one              | [`unauthorized`]                    |
+//! | has shown too many bad ones               | [`too_many_failures`]               |
 //! | tells of a room and is not known, or when nobody may | [`unknown_sender`], [`no_hooks`] |
 //! | asks for a room or a peer that is not there | [`no_active_room`], [`no_peer`]   |
 //! | calls a path or a method that we lack     | [`no_such_route`], [`wrong_method`] |
@@ -44,6 +45,7 @@
 //! [`no_range`]: ApiError::no_range
 //! [`unmet`]: ApiError::unmet
 //! [`unauthorized`]: ApiError::unauthorized
+//! [`too_many_failures`]: ApiError::too_many_failures
 //! [`unknown_sender`]: ApiError::unknown_sender
 //! [`no_hooks`]: ApiError::no_hooks
 //! [`no_active_room`]: ApiError::no_active_room
@@ -193,6 +195,14 @@ impl ApiError {
         Self::new(StatusCode::UNAUTHORIZED, "Token validation error")
             .detail(why)
             .header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
+    }
+
+    /// What was shown is no good, and so was too much before it.
+    pub(super) fn too_many_failures(seconds: u64) -> Self {
+        let error = Self::new(StatusCode::TOO_MANY_REQUESTS, "too many failed attempts").detail(
+            "too many bad tokens or webhooks came from this address; a good one is taken any time",
+        );
+        error.header(header::RETRY_AFTER, seconds.into())
     }
 
     /// The post shows nothing that a sender alone knows.

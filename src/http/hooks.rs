@@ -15,7 +15,7 @@ use utoipa::ToSchema;
 
 use self::envelope::Told;
 use super::error::ApiError;
-use super::refusals::{BadHook, HookRefused, NoHooks};
+use super::refusals::{BadHook, HookRefused, NoHooks, TooManyFailures};
 use super::{App, body};
 
 /// What became of an event.
@@ -39,7 +39,7 @@ pub(super) struct Taken {
     request_body = envelope::Hook,
     responses(
         (status = 200, description = "It was written down, or needs not be", body = Taken),
-        BadHook, HookRefused, NoHooks,
+        BadHook, HookRefused, NoHooks, TooManyFailures,
     ),
 )]
 pub(super) async fn room(

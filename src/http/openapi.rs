@@ -9,7 +9,7 @@ use utoipa::{IntoResponses, OpenApi as _};
 use super::assets::AssetType;
 use super::auth;
 use super::error::ErrorView;
-use super::refusals::{Internal, NotJson, Refused, TooLarge, Unauthorized};
+use super::refusals::{Internal, NotJson, Refused, TooLarge, TooManyFailures, Unauthorized};
 
 /// The name of the one security scheme.
 const SCHEME: &str = "management_token";
@@ -58,7 +58,7 @@ pub(super) fn finish(mut document: OpenApi) -> OpenApi {
             let mut shared: Vec<_> = [Refused::responses(), TooLarge::responses()].into();
             shared.extend([NotJson::responses(), Internal::responses()]);
             if !auth::OPEN.contains(&path.as_str()) {
-                shared.push(Unauthorized::responses());
+                shared.extend([Unauthorized::responses(), TooManyFailures::responses()]);
             }
             for (code, response) in shared.into_iter().flatten() {
                 operation.responses.responses.entry(code).or_insert(response);

@@ -69,8 +69,14 @@ refusals! {
     NoLink: "The storage gives no link" => [
         ApiError::no_link(StorageError { trouble: Trouble::Key, detail: String::new() }),
     ];
-    Busy: "All slots of the node are taken; `Retry-After` says when to retry" => [
+    Busy: "All slots of the node are taken, or too many bad tokens were shown; `Retry-After` \
+           says when to retry" => [
         ApiError::busy(2),
+        ApiError::too_many_failures(6),
+    ];
+    /// Of every route that asks for a token or a secret.
+    TooManyFailures: "Too many bad tokens or webhooks; `Retry-After` says when to retry" => [
+        ApiError::too_many_failures(6),
     ];
     NoSpace: "The disk is nearly full" => [ApiError::no_space(1 << 30)];
     Closing: "The service is shutting down" => [ApiError::closing()];

@@ -58,7 +58,7 @@ pub(super) fn router(app: App, guard: Guard, keys: Keys) -> Router {
         .merge(docs)
         .fallback(async || ApiError::no_such_route())
         .method_not_allowed_fallback(async || ApiError::wrong_method())
-        .layer(middleware::from_fn_with_state(Arc::new(keys), auth::check))
+        .layer(middleware::from_fn_with_state(Arc::new(auth::Gate::new(keys)), auth::check))
         .layer(middleware::from_fn_with_state(Arc::new(guard), guard::check))
         .layer(middleware::from_fn(headers::add))
         .layer(middleware::from_fn(log::one_line))

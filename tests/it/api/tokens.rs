@@ -63,3 +63,48 @@ async fn a_token_of_any_configured_key_opens_and_no_other_does() {
         assert!(refusal["details"][0].is_string(), "{refusal}");
     }
 }
+
+#[tokio::test]
+async fn bad_tokens_without_end_are_made_to_wait_and_good_ones_are_not() {
+    let api = Api::with(FAILS, |config| config.auth.keys = vec![key("one")]).await;
+    let list = |bearer: Option<String>| {
+        let mut request = api.request(Method::GET, "/v2/recordings");
+        if let Some(bearer) = bearer {
+            request = request.header(header::AUTHORIZATION, bearer);
+        }
+        async move { request.send().await.unwrap() }
+    };
+    let mut refused = 0;
+    let limited = loop {
+        let answer = list(Some("Bearer x.y.z".into())).await;
+        if answer.status() != 401 {
+            break answer;
+        }
+        refused += 1;
+        assert!(refused < 1000, "nobody is made to wait");
+    };
+    assert!(refused >= 30, "{refused}");
+    assert_eq!(limited.status(), 429);
+    let wait: u64 = limited.headers()[header::RETRY_AFTER].to_str().unwrap().parse().unwrap();
+    assert!((1..=6).contains(&wait), "{wait} s");
+    // Who shows nothing is told what to show, and who shows a good one is let in.
+    assert_eq!(list(None).await.status(), 401);
+    assert_eq!(list(Some(token(&key("one")))).await.status(), 200);
+}
+
+#[tokio::test]
+async fn webhooks_of_strangers_without_end_are_made_to_wait() {
+    let api = Api::with(FAILS, |config| {
+        let sender = json!({ "name": "rooms", "headers": { "x-secret": "0123456789abcdef" } });
+        config.hooks.senders = vec![serde_json::from_value(sender).unwrap()];
+    })
+    .await;
+    let post = || api.post("/v2/hooks/room", "{}").header("x-secret", "guess").send();
+    let mut refused = 0;
+    while post().await.unwrap().status() == 401 {
+        refused += 1;
+        assert!(refused < 1000, "nobody is made to wait");
+    }
+    assert!(refused >= 30, "{refused}");
+    assert_eq!(post().await.unwrap().status(), 429);
+}
