@@ -141,3 +141,36 @@ fn dependencies_point_one_way() {
     let found = violations();
     assert!(found.is_empty(), "{}", found.join("\n"));
 }
+
+/// Where a recording's own code may ask what time of day it is: for names and for
+/// what people read. Everything else goes by the monotonic clock, which nobody sets.
+const WALL_CLOCK: &[&str] =
+    &["encode.rs", "recorder/journal.rs", "recorder/recover.rs", "recorder/studio.rs"];
+
+#[test]
+fn a_recording_goes_by_the_monotonic_clock() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    sources(&src, &mut files);
+    let rooms =
+        ["display", "speaker", "timeline", "encode", "recorder", "browser", "room", "clock"];
+    let mut found = Vec::new();
+    for file in files {
+        let name = file.strip_prefix(&src).unwrap().display().to_string();
+        let tests = name.contains("tests") || WALL_CLOCK.contains(&name.as_str());
+        if tests || !rooms.contains(&module_of(&src, &file).as_str()) {
+            continue;
+        }
+        let text = fs::read_to_string(&file).unwrap();
+        let code = text.split("#[cfg(test)]").next().unwrap();
+        let asks = |line: &&str| {
+            ["SystemTime::now", "Utc::now", "Local::now", "ClockId::Realtime"]
+                .iter()
+                .any(|clock| line.contains(clock))
+        };
+        found.extend(
+            code_lines(code).map(|(_, line)| line).filter(asks).map(|l| format!("{name}: {l}")),
+        );
+    }
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}

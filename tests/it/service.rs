@@ -1,6 +1,9 @@
 //! The whole service with real recorders: rooms of the bundled demo, recorded by
 //! way of the API.
 
+mod killed;
+mod sigterm;
+mod soak;
 mod told;
 mod verdicts;
 

@@ -18,6 +18,7 @@ pub mod middle;
 pub mod pages;
 pub mod process;
 pub mod recorder;
+pub mod relay;
 pub mod roomreel;
 pub mod serve;
 pub mod stores;

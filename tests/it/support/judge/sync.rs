@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use super::mean_sd;
 use super::pictures::seen;
 use super::sound::{RATE, pcm};
+use super::{mean_sd, quantile};
 
 /// Where pages flash: the bottom sixteenth.
 const BAND: &str = "iw:ih/16:0:ih*15/16";
@@ -62,6 +62,8 @@ pub struct Sync {
     pub single: usize,
     /// Beep minus flash, mean in milliseconds: positive when sound is late.
     pub mean_ms: f64,
+    /// The same, the one in the middle.
+    pub median_ms: f64,
     /// Standard deviation of the same.
     pub sd_ms: f64,
 }
@@ -79,7 +81,8 @@ fn paired(flashes: &[f64], beeps: &[f64]) -> Sync {
     let offsets: Vec<f64> = flashes.iter().filter_map(nearest).collect();
     let (mean_ms, sd_ms) = mean_sd(&offsets);
     let single = flashes.len() + beeps.len() - 2 * offsets.len().min(beeps.len());
-    Sync { pairs: offsets.len(), single, mean_ms, sd_ms }
+    let median_ms = quantile(&offsets, 0.5);
+    Sync { pairs: offsets.len(), single, mean_ms, median_ms, sd_ms }
 }
 
 #[cfg(test)]
