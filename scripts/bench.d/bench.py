@@ -22,6 +22,7 @@ ROWS = [
     ("peak_pss_mb", "peak memory (PSS), MB", "{:.0f}", True),
     ("unique_per_s", "unique frames/s", "{:.2f}", True),
     ("largest_gap_ms", "largest gap, ms", "{:.0f}", True),
+    ("stamps_p99_ms", "painted times off a line, p99, ms", "{:.1f}", False),
     ("mbit_per_s", "file, Mb/s", "{:.2f}", True),
     ("size_mb", "file, MB", "{:.1f}", False),
     ("av_offset_ms", "sound after picture, ms", "{:+.1f}", False),

@@ -54,13 +54,14 @@ def row_value(cells):
 def cadence(path, skip):
     """The first `skip` seconds are left out: not everybody begins when the page stands."""
     frames = [frame for frame in shrunk(path, "iw:ih/16:0:0", CELLS, 2) if frame[0] >= skip]
-    fresh, unreadable, last = [], 0, None
+    fresh, stamps, unreadable, last = [], [], 0, None
     for time, cells in frames:
         stamp, count = row_value(cells[:CELLS]), row_value(cells[CELLS:])
         if stamp is None or count is None:
             unreadable += 1
         elif last is None or count > last:
             fresh.append(time)
+            stamps.append(stamp / 10)
             last = count
     if len(fresh) < 3:
         raise ValueError(f"only {len(fresh)} different pictures in {len(frames)} frames")
@@ -72,7 +73,16 @@ def cadence(path, skip):
         "unreadable": unreadable,
         "unique_per_s": len(fresh) / (end - frames[0][0]),
         "largest_gap_ms": 1000 * max(gaps),
+        "stamps_p99_ms": unevenness(fresh, stamps),
     }
+
+
+def unevenness(shown, painted):
+    """How far the page's times (ms) are from a straight line over the file's (s): the 99th
+    percentile, in milliseconds."""
+    line = statistics.linear_regression(shown, painted)
+    off = sorted(abs(p - line.slope * s - line.intercept) for s, p in zip(shown, painted))
+    return off[int(0.99 * (len(off) - 1))]
 
 
 def flashes(path):
