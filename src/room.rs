@@ -37,6 +37,8 @@ pub struct Sight {
     /// How many others there are, at least as many as are listed; `None` when the
     /// page does not say.
     pub count: Option<u32>,
+    /// The software's own id of the meeting's session, as it says it.
+    pub session: Option<String>,
     /// The meeting is over for this page.
     pub over: Option<Over>,
     /// Why it could not get in or was lost: a code and a name of the software's.
@@ -125,7 +127,7 @@ mod tests {
 
     #[test]
     fn readings_are_read_as_the_scripts_write_them() {
-        let text = r#"{"sight":{"probe":"signal","joined":true,"peers":null,"count":2,
+        let text = r#"{"sight":{"probe":"signal","joined":true,"peers":null,"count":2,"session":"s-1",
             "over":"removed","error":null},
             "webrtc":{"connections":2,"connected":1,"liveRemoteTracks":3,"inboundBytes":9}}"#;
         let reading: Reading = serde_json::from_str(text).unwrap();
@@ -133,6 +135,7 @@ mod tests {
             probe: "signal".into(),
             joined: true,
             count: Some(2),
+            session: Some("s-1".into()),
             over: Some(Over::Removed),
             ..Sight::default()
         };

@@ -56,6 +56,11 @@ pub enum Event {
         #[serde(default)]
         peers: Vec<Peer>,
     },
+    /// The page knows the meeting's session by an id of the software's own; told once.
+    Session {
+        /// As the page says it: whoever reads this has to check it.
+        id: String,
+    },
     /// Once a second while recording.
     Stats(Stats),
     /// Something happened that a reader of the log wants to know.

@@ -5,28 +5,29 @@
 
 mod company;
 mod descriptors;
+mod entry;
 mod hearing;
 mod memory;
+mod visit;
 mod voices;
 
 use std::future::pending;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Interval, MissedTickBehavior, interval, sleep};
+use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use self::company::Company;
 use self::hearing::Hearing;
+use super::End;
 use super::control::Control;
 use super::error::RecordError;
 use super::gate::Gate;
 use super::journal::Journal;
 use super::studio::Studio;
-use super::{End, LEAVE_GRACE};
-use crate::browser::{Browser, EvaluateError, Gone, Launch, PageEvent, Surface};
+use crate::browser::{Browser, Gone, PageEvent};
 use crate::clock::Mono;
-use crate::job::{Event, RecordingSpec, Stats, StopReason};
-use crate::room::{self, JoinWatch, Over, Reading, Verdict};
+use crate::job::{RecordingSpec, Stats, StopReason};
 
 /// How often the page is asked who is there.
 const READ_EVERY: Duration = Duration::from_millis(250);
@@ -182,219 +183,6 @@ async fn next(events: &mut Option<mpsc::Receiver<PageEvent>>) -> Option<PageEven
 }
 
 impl Attendance<'_> {
-    /// One browser's visit: started, into the meeting, until something ends it,
-    /// out of the meeting again.
-    async fn visit(&mut self) -> Left {
-        self.gate = match Gate::open(self.spec).await {
-            Ok(gate) => gate,
-            Err(error) => return Left::End(End::failed(error)),
-        };
-        let launch = Launch {
-            options: self.spec.browser.clone(),
-            page: self.spec.page.clone(),
-            surface: Surface::Screen {
-                wayland_socket: self.studio.wayland_socket().to_path_buf(),
-                pulse_socket: self.studio.pulse_socket().to_path_buf(),
-                width: self.spec.resolution.width(),
-                height: self.spec.resolution.height(),
-            },
-            runtime_dir: self.studio.runtime_dir().to_path_buf(),
-            capture_files: None,
-            proxy: self.gate.address(),
-        };
-        let browser = match self.or_interrupted(None, Browser::launch(launch)).await {
-            Ok(Ok(browser)) => browser,
-            Ok(Err(error)) => return Left::Lost(error.to_string()),
-            Err(interruption) => return interruption.into(),
-        };
-        self.gate.admit(&browser);
-        self.journal.tell(Event::Browser {
-            pid: browser.pid(),
-            start_ticks: browser.start_ticks(),
-            version: browser.version().to_owned(),
-        });
-        self.group = Some(browser.pid());
-        self.page_events = browser.page().events();
-        self.crashes = 0;
-        self.hearing.begin(Mono::now());
-        // One that cannot do even this is noticed when it does not come.
-        let _ = browser.page().evaluate::<bool>(hearing::WAKE, READ_TIMEOUT).await;
-        let mut left = self.attend_with(&browser).await;
-        self.group = None;
-        self.page_events = None;
-        self.hearing.end();
-        if let Left::End(end) = left {
-            let end = self.settle(end);
-            // Before the page leaves the room: its farewell is not in the file.
-            self.studio.stop(end.at);
-            left = Left::End(end);
-        }
-        browser.close(LEAVE_GRACE).await;
-        left
-    }
-
-    /// Enters and stays; enters again when only the page was lost.
-    async fn attend_with(&mut self, browser: &Browser) -> Left {
-        let page = browser.page();
-        let prepared = match page.install(room::install_script()).await {
-            Ok(()) => page.prepare(&self.spec.meeting_url, &self.spec.page).await,
-            failed => failed,
-        };
-        if let Err(error) = prepared {
-            return Left::Lost(format!("the page could not be prepared: {error}"));
-        }
-        loop {
-            let left = match self.enter(browser).await {
-                Ok(watch) => self.stay(browser, watch).await,
-                Err(interruption) => interruption,
-            };
-            match left {
-                Interruption::End(end) => return Left::End(end),
-                Interruption::Gone(why) => return Left::Lost(why),
-                Interruption::Crashed(why) => {
-                    self.lose_sight();
-                    self.journal.notice(format!("{why}; loading it again"));
-                    self.crashes += 1;
-                    if self.crashes > MOST_CRASHES {
-                        return Left::Lost(format!("{why} {MOST_CRASHES} times"));
-                    }
-                }
-            }
-        }
-    }
-
-    /// Loads the page until the meeting is joined, at most `join_reloads` times
-    /// more than once.
-    async fn enter(&mut self, browser: &Browser) -> Result<JoinWatch, Interruption> {
-        let mut why = String::new();
-        for reloads in 0..=self.spec.join_reloads {
-            if reloads > 0 {
-                self.journal.notice(format!("{why}; trying again ({reloads})"));
-                self.or_interrupted(Some(browser), sleep(RETRY_PAUSE)).await?;
-            }
-            match self.load_and_join(browser, reloads).await? {
-                Ok(watch) => return Ok(watch),
-                Err(reason) => why = reason,
-            }
-        }
-        let tries = self.spec.join_reloads + 1;
-        Err(Interruption::End(End::failed(RecordError::NotJoined { tries, why })))
-    }
-
-    /// One load of the page; the inner error says why it did not join.
-    async fn load_and_join(
-        &mut self,
-        browser: &Browser,
-        reloads: u32,
-    ) -> Result<Result<JoinWatch, String>, Interruption> {
-        let limit = self.spec.join_timeout();
-        let opened = Mono::now();
-        self.company.tokens.clear();
-        let goto = browser.page().goto(&self.spec.meeting_url, limit);
-        if let Err(error) = self.or_interrupted(Some(browser), goto).await? {
-            return Ok(Err(self.gate.explain(browser, &error)));
-        }
-        // One time-out covers the load and the joining.
-        let mut watch = JoinWatch::new(self.spec.join, opened, limit);
-        loop {
-            let reading = self.read(browser).await?;
-            self.pass_tokens(&mut watch);
-            match watch.feed(Mono::now(), reading.as_ref()) {
-                Verdict::Joined { how } => {
-                    self.joined(how, reloads);
-                    self.check_size(browser).await?;
-                    return Ok(Ok(watch));
-                }
-                // Not reached before `Joined`, and no reason to wait either.
-                Verdict::Present | Verdict::Away | Verdict::Lost { .. } => return Ok(Ok(watch)),
-                // It ended while the page was away.
-                Verdict::Ended { .. } if self.company.has_joined() => {
-                    return Err(Interruption::End(End::stopped(StopReason::RoomEnded)));
-                }
-                Verdict::Ended { .. } => {
-                    return Ok(Err("the page says the meeting is over".into()));
-                }
-                Verdict::Refused { why } => {
-                    return Ok(Err(format!("the page says that it cannot join{why}")));
-                }
-                Verdict::Expired => {
-                    return Ok(Err(format!(
-                        "the page loaded but did not join the meeting within {} s",
-                        limit.as_secs_f64()
-                    )));
-                }
-                Verdict::Waiting => {}
-            }
-            self.or_interrupted(Some(browser), sleep(READ_EVERY)).await?;
-        }
-    }
-
-    /// A page that is not laid out for the picture's size would be cut off.
-    async fn check_size(&mut self, browser: &Browser) -> Result<(), Interruption> {
-        let wanted = (self.spec.resolution.width(), self.spec.resolution.height());
-        let ask = browser.page().inner_size(READ_TIMEOUT);
-        if let Ok(found) = self.or_interrupted(Some(browser), ask).await?
-            && found != wanted
-        {
-            self.journal.notice(format!(
-                "the page is laid out for {}x{}, not for {}",
-                found.0, found.1, self.spec.resolution
-            ));
-        }
-        Ok(())
-    }
-
-    /// In the meeting: reads who is there until something ends the visit.
-    async fn stay(&mut self, browser: &Browser, mut watch: JoinWatch) -> Interruption {
-        loop {
-            let reading = match self.read(browser).await {
-                Ok(reading) => reading,
-                Err(interruption) => return interruption,
-            };
-            self.pass_tokens(&mut watch);
-            match watch.feed(Mono::now(), reading.as_ref()) {
-                Verdict::Ended { over } => {
-                    if over == Over::Removed {
-                        self.journal.notice("the recorder was put out of the meeting");
-                    }
-                    return Interruption::End(End::stopped(StopReason::RoomEnded));
-                }
-                Verdict::Lost { why } => return Interruption::Crashed(why),
-                _ => {}
-            }
-            if let Some(end) = self.look(reading.as_ref()) {
-                return Interruption::End(end);
-            }
-            if let Err(interruption) = self.or_interrupted(Some(browser), sleep(READ_EVERY)).await {
-                return interruption;
-            }
-        }
-    }
-
-    fn pass_tokens(&mut self, watch: &mut JoinWatch) {
-        for token in self.company.tokens.drain(..) {
-            watch.hear(token);
-        }
-    }
-
-    /// Asks all frames of the page; a page that does not answer gives no reading.
-    async fn read(&mut self, browser: &Browser) -> Result<Option<Reading>, Interruption> {
-        let page = browser.page();
-        let question = self.company.question.clone();
-        let ask = async {
-            let main = page.evaluate::<Reading>(&question, READ_TIMEOUT).await?;
-            let frames = page.evaluate_frames::<Reading>(&question, READ_TIMEOUT).await;
-            Ok::<_, EvaluateError>(main.with_frames(frames))
-        };
-        match self.or_interrupted(Some(browser), ask).await? {
-            Ok(reading) => Ok(Some(reading)),
-            Err(error) => {
-                tracing::debug!(%error, "no reading of the room");
-                Ok(None)
-            }
-        }
-    }
-
     /// Awaits `work` unless something more important happens first.
     async fn or_interrupted<T>(
         &mut self,

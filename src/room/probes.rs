@@ -1,7 +1,7 @@
 //! What each kind of meeting software shows of its room to a script.
 //!
 //! A probe is one file with one function: `null` if the page is not of its kind,
-//! otherwise `{joined, peers, count, over, error}`, of which `read.js` makes a
+//! otherwise `{joined, peers, count, session, over, error}`, of which `read.js` makes a
 //! [`Sight`](super::Sight). `docs/presence.md` says how to add one.
 
 /// Name and function of every probe. The first that knows the page is believed.

@@ -27,7 +27,7 @@ const sight = (probe, found) => {
   if (typeof said === 'number') said = { joined: true, peers: said };
   // An element with an id of that name is not a word of the page.
   if (said === null || typeof said !== 'object' || said instanceof Node) return null;
-  const { joined, peers, count, ended, over, error } = said;
+  const { joined, peers, count, session, ended, over, error } = said;
   const list = Array.isArray(peers) ? peers.slice(0, MOST_PEERS).map(peer) : null;
   memory.wasIn ||= joined === true;
   let end = OVER.includes(over) ? over : null;
@@ -39,6 +39,7 @@ const sight = (probe, found) => {
     joined: joined === true,
     peers: list,
     count: whole(list ? Math.max(whole(count) ?? 0, peers.length) : (count ?? peers)),
+    session: text(session) || null,
     over: end,
     error: text(error) || null,
   };

@@ -22,6 +22,8 @@ pub(super) struct Company {
     vacancy: Vacancy,
     /// The newest that the journal has.
     told: (Option<u32>, Vec<Peer>),
+    /// The journal has the meeting's session.
+    session_told: bool,
     /// Where the file would end, as the encoder knows it.
     trim: Option<Mono>,
     /// When the meeting was first joined.
@@ -40,6 +42,7 @@ impl Company {
                 no_media: rule.no_media_timeout(),
             }),
             told: (None, Vec::new()),
+            session_told: false,
             trim: None,
             joined: None,
         }
@@ -80,6 +83,7 @@ impl Attendance<'_> {
         if self.begun.is_none() && self.begins_with(now, &seen, reading) {
             self.begin(now);
         }
+        self.tell_session(reading);
         self.tell_peers(seen);
         self.offer_trim();
         match verdict {
@@ -108,6 +112,20 @@ impl Attendance<'_> {
         matches!(seen.presence, Presence::Occupied { .. })
             || reading.has_remote_media()
             || (mute && now.since(joined) >= QUIET_PAGE)
+    }
+
+    /// Which session it is, once the page knows it.
+    pub(super) fn tell_session(&mut self, reading: Option<&Reading>) {
+        let sight = reading.and_then(|reading| reading.sight.as_ref());
+        let Some(id) = sight.and_then(|sight| sight.session.clone()) else { return };
+        if !std::mem::replace(&mut self.company.session_told, true) {
+            self.journal.tell(Event::Session { id });
+        }
+    }
+
+    /// The meeting was ended for everybody: nobody is there.
+    pub(super) fn tell_nobody(&mut self) {
+        self.tell_peers(Seen { presence: Presence::Empty, peers: Vec::new() });
     }
 
     fn tell_peers(&mut self, seen: Seen) {

@@ -27,6 +27,7 @@
     // The server's count holds those that a large room does not list, and us. It is
     // zero for a moment after joining.
     count: Math.max(0, (room.peerCount ?? 0) - 1),
+    session: joined ? room.sessionId : null,
     over,
     error: fatal ? `${fatal.code} ${fatal.name}` : null,
   };

@@ -1,3 +1,3 @@
-// Any page's own word: window.roomreel = { joined, peers, ended }, where `peers` is
-// how many others there are, or a list of them.
+// Any page's own word: window.roomreel = { joined, peers, session, ended }, where `peers`
+// is how many others there are, or a list of them.
 () => window.roomreel ?? null
