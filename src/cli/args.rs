@@ -102,6 +102,12 @@ pub(crate) struct Presence {
     /// Give up when nobody has come for this long
     #[arg(long, value_parser = duration, default_value = "5m")]
     pub(crate) nobody_timeout: Duration,
+    /// End by itself when no media has come from anybody for this long; never otherwise
+    #[arg(long, value_parser = duration)]
+    pub(crate) no_media_timeout: Option<Duration>,
+    /// A role that is nobody, besides every __internal one; repeatable
+    #[arg(long = "ignore-role", value_name = "ROLE")]
+    pub(crate) ignore_roles: Vec<String>,
     /// A name that is nobody: another recorder's, for example; repeatable
     #[arg(long = "ignore-name", value_name = "NAME")]
     pub(crate) ignore_names: Vec<String>,
@@ -111,6 +117,9 @@ pub(crate) struct Presence {
     /// Whether the file leaves the empty end out: never, automatic or always
     #[arg(long, default_value = "automatic")]
     pub(crate) trim_empty: TrimEmpty,
+    /// How much of the empty end stays in the file, 0s to 60s
+    #[arg(long, value_parser = any_duration, default_value = "3s")]
+    pub(crate) keep_empty: Duration,
     /// Let the file begin when somebody is there
     #[arg(long)]
     pub(crate) trim_start: bool,
@@ -273,11 +282,16 @@ pub(crate) struct Recorder {
 
 /// A length of time that is longer than nothing.
 fn duration(text: &str) -> Result<Duration, String> {
-    match parse_duration(text) {
-        Some(found) if !found.is_zero() => Ok(found),
-        Some(_) => Err("must be longer than nothing".into()),
-        None => Err("give a time like 30s, 5m or 1h30m, or a number of seconds".into()),
+    match any_duration(text)? {
+        Duration::ZERO => Err("must be longer than nothing".into()),
+        found => Ok(found),
     }
+}
+
+/// A length of time that may be nothing.
+fn any_duration(text: &str) -> Result<Duration, String> {
+    parse_duration(text)
+        .ok_or_else(|| "give a time like 30s, 5m or 1h30m, or a number of seconds".into())
 }
 
 impl From<Presence> for PresenceRule {
@@ -285,11 +299,13 @@ impl From<Presence> for PresenceRule {
         Self {
             empty_timeout_s: args.empty_timeout.as_secs_f64(),
             nobody_timeout_s: args.nobody_timeout.as_secs_f64(),
+            no_media_timeout_s: args.no_media_timeout.map(|time| time.as_secs_f64()),
+            ignore_roles: args.ignore_roles,
             ignore_names: args.ignore_names,
             expression: args.presence_expression,
             trim_empty: args.trim_empty,
+            keep_empty_s: args.keep_empty.as_secs_f64(),
             trim_start: args.trim_start,
-            ..Self::default()
         }
     }
 }
@@ -319,6 +335,72 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Args::command().debug_assert();
+    }
+
+    /// What `record` makes of these options.
+    fn presence(options: &[&str]) -> PresenceRule {
+        let line = ["roomreel", "record", "http://x.test/", "-o", "o.mp4"];
+        let args = Args::try_parse_from(line.iter().chain(options)).unwrap();
+        let Command::Record(record) = args.command else { panic!("another command") };
+        record.presence.into()
+    }
+
+    #[test]
+    fn presence_is_as_configured_where_no_option_says_otherwise() {
+        assert_eq!(presence(&[]), PresenceRule::default());
+    }
+
+    #[test]
+    fn each_setting_of_presence_has_its_option() {
+        let times =
+            ["--empty-timeout", "1m", "--nobody-timeout", "90s", "--no-media-timeout", "2m"];
+        let nobody =
+            ["--ignore-role", "camera", "--ignore-role", "viewer", "--ignore-name", "Beam"];
+        let trim = ["--trim-empty", "always", "--keep-empty", "0s", "--trim-start"];
+        let own = ["--presence-expression", "1 + 1"];
+        let all: Vec<&str> =
+            times.iter().chain(&nobody).chain(&trim).chain(&own).copied().collect();
+        let expected = PresenceRule {
+            empty_timeout_s: 60.0,
+            nobody_timeout_s: 90.0,
+            no_media_timeout_s: Some(120.0),
+            ignore_roles: vec!["camera".into(), "viewer".into()],
+            ignore_names: vec!["Beam".into()],
+            expression: Some("1 + 1".into()),
+            trim_empty: TrimEmpty::Always,
+            keep_empty_s: 0.0,
+            trim_start: true,
+        };
+        assert_eq!(presence(&all), expected);
+    }
+
+    /// The table of the README has what `record --help` has, with the same defaults.
+    #[test]
+    fn the_readme_knows_every_option_of_record() {
+        let readme = include_str!("../../README.md");
+        let mut command = Args::command();
+        command.build();
+        let record = command.find_subcommand("record").unwrap();
+        // Of the flags of Chromium the help alone tells.
+        let left_out = ["help", "verbose", "output", "browser", "browser-flag", "no-sandbox"];
+        for option in record.get_arguments().filter(|option| !option.is_hide_set()) {
+            let Some(long) = option.get_long().filter(|long| !left_out.contains(long)) else {
+                continue;
+            };
+            let row = readme.lines().find(|line| {
+                line.starts_with("| `--")
+                    && line.split(['`', ' ']).any(|w| w == format!("--{long}"))
+            });
+            let row = row.unwrap_or_else(|| panic!("--{long} is not in README.md"));
+            if let [default] = option.get_default_values()
+                && !default.is_empty()
+                && option.get_action().takes_values()
+            {
+                let default = default.to_string_lossy();
+                let told = row.split('|').nth(2).unwrap().trim();
+                assert_eq!(told, default, "--{long}");
+            }
+        }
     }
 
     #[test]
