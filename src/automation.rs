@@ -154,7 +154,7 @@ impl Automaton {
         let mut holder = self.store.holder(&event.room_id).await?;
         let now = Utc::now();
         if let (Some(newest), Some(recording)) = (&newest, &holder)
-            && recording.session_is_made_up
+            && (recording.session_is_made_up || recording.attendance.is_some())
             && newest.session.is_active(now, self.rules.longest)
         {
             holder = self.rooms.adopt_session(recording.id, &newest.session.id).await?;

@@ -323,7 +323,7 @@ impl App {
 
     /// A recording that was just accepted, with its session if that was told meanwhile.
     async fn in_session(&self, recording: Recording) -> Recording {
-        if !recording.session_is_made_up {
+        if !recording.session_is_made_up && recording.attendance.is_none() {
             return recording;
         }
         let adopted = async {

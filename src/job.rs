@@ -16,7 +16,7 @@ mod spec;
 pub use egress::Egress;
 pub use life::{FailureKind, IllegalTransition, State, StopReason};
 pub use message::{Command, Event, Peer, Reply, Stats, Summary, What};
-pub use occurrence::{Ended, Occurrence};
+pub use occurrence::{Ended, Occurrence, RoomNews};
 pub use page::{BasicAuth, Hidden, PageOptions};
 pub use presence::{PresenceRule, TrimEmpty};
 pub use redact::redact_url;

@@ -25,6 +25,7 @@ mod strays;
 mod supervisor;
 mod told;
 mod vitals;
+mod witness;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -59,6 +60,8 @@ struct Inner {
     told: Arc<Notify>,
     /// Bytes from which on a recording is uploaded while it goes on; 0: never.
     ahead_from: u64,
+    /// Who comes and goes is told in place of rooms that do not tell it themselves.
+    tells_rooms: bool,
     /// Defaults of a spec, and the grace of a stop.
     recording: config::Recording,
     /// What presence decides when a request does not say.
@@ -101,6 +104,7 @@ impl Node {
             storage,
             told,
             ahead_from: u64::from(config.storage.ahead_mib) << 20,
+            tells_rooms: config.webhooks.room_events,
             recording: config.recording.clone(),
             presence: config.presence.rule(&config.meeting),
             browser: config.browser.options(),

@@ -12,6 +12,7 @@
 //! - What a call returns is what was true at one moment during the call.
 //! - A call that was answered is durable as far as the implementation is.
 
+mod attendance;
 mod id;
 mod outbox;
 mod recording;
@@ -21,6 +22,7 @@ mod sqlite;
 use chrono::{DateTime, Utc};
 use futures::future::BoxFuture;
 
+pub use attendance::{Attendance, Look};
 pub use id::{BadId, Id};
 pub use outbox::{Delivery, DeliveryQuery, DeliveryState, Outbox, OutboxEvent, Outcome, Replayed};
 pub use recording::{Asset, Failure, OwnedAsset, Recording, Step, StopAsked, Terms, WebhookTarget};

@@ -59,6 +59,9 @@ pub struct Webhooks {
     /// HTTP proxy of the configured endpoints, as a URL; none when empty. A
     /// request's own endpoint is always connected to directly.
     pub proxy: Secret,
+    /// Tells of a recorded room who comes and goes, as far as its page shows that,
+    /// unless the room's own webhooks do.
+    pub room_events: bool,
     /// `account_id` of every webhook.
     pub account_id: String,
     /// `app_id` of every webhook.
@@ -80,6 +83,7 @@ impl Default for Webhooks {
             presign_duration: Duration::from_secs(72 * hour),
             history: Duration::from_secs(30 * 24 * hour),
             proxy: Secret::default(),
+            room_events: false,
             account_id: String::new(),
             app_id: String::new(),
             template_id: String::new(),
@@ -225,7 +229,9 @@ impl Endpoint {
         for pattern in &self.events {
             if !Occurrence::NAMES.iter().any(|event| matches(pattern, event)) {
                 let known = Occurrence::NAMES.join(", ");
-                return Err(format!("events: {pattern:?} is no event: use beam.*, {known}"));
+                return Err(format!(
+                    "events: {pattern:?} is no event: use beam.*, peer.*, {known}"
+                ));
             }
         }
         for secret in &self.secrets {

@@ -1,8 +1,11 @@
-//! What is told to the outside about a job: the contract's four events.
+//! What is told to the outside about a job: the contract's four events, and those of
+//! a room that has no webhooks of its own.
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::life::{FailureKind, StopReason};
+use super::message::Peer;
 
 /// One event of a job's life, as facts. Bodies are made of it when it is
 /// delivered; it never holds a URL or a token.
@@ -37,6 +40,49 @@ pub enum Occurrence {
         /// Id of the asset that keeps what had been recorded by then.
         asset: Option<String>,
     },
+    /// Something of the room, which has no webhooks of its own.
+    Room {
+        /// What.
+        news: RoomNews,
+    },
+}
+
+/// What the page of a recording shows of its room.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum RoomNews {
+    /// The page shows somebody in a room that was empty before, or not known.
+    Opened {
+        /// When.
+        opened_at: DateTime<Utc>,
+    },
+    /// The room was empty when the recording of it ended.
+    Closed {
+        /// When it was opened.
+        opened_at: DateTime<Utc>,
+        /// Since when nobody was there.
+        closed_at: DateTime<Utc>,
+    },
+    /// The page shows somebody whom it did not show before.
+    Joined {
+        /// When the session was opened.
+        opened_at: DateTime<Utc>,
+        /// Who.
+        peer: Peer,
+        /// When they were seen first.
+        joined_at: DateTime<Utc>,
+    },
+    /// The page does not show somebody any more.
+    Left {
+        /// When the session was opened.
+        opened_at: DateTime<Utc>,
+        /// Who.
+        peer: Peer,
+        /// When they were seen first.
+        joined_at: DateTime<Utc>,
+        /// When they were missed first.
+        left_at: DateTime<Utc>,
+    },
 }
 
 /// Why a recording stopped, as `beam.stopped.success` tells it.
@@ -51,8 +97,16 @@ pub enum Ended {
 
 impl Occurrence {
     /// Every name that [`name`](Self::name) gives, in the order of a life.
-    pub const NAMES: [&'static str; 4] =
-        ["beam.started.success", "beam.stopped.success", "beam.recording.success", "beam.failure"];
+    pub const NAMES: [&'static str; 8] = [
+        "beam.started.success",
+        "beam.stopped.success",
+        "beam.recording.success",
+        "beam.failure",
+        "session.open.success",
+        "peer.join.success",
+        "peer.leave.success",
+        "session.close.success",
+    ];
 
     /// The contract's name of the event.
     pub fn name(&self) -> &'static str {
@@ -61,6 +115,18 @@ impl Occurrence {
             Self::Stopped { .. } => "beam.stopped.success",
             Self::Recorded { .. } => "beam.recording.success",
             Self::Failed { .. } => "beam.failure",
+            Self::Room { news } => news.name(),
+        }
+    }
+}
+
+impl RoomNews {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Opened { .. } => "session.open.success",
+            Self::Joined { .. } => "peer.join.success",
+            Self::Left { .. } => "peer.leave.success",
+            Self::Closed { .. } => "session.close.success",
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::config::{Config, Kind};
 use crate::job::{Egress, JoinRule, PageOptions, PresenceRule, RecordingSpec, Resolution, Video};
 use crate::session::SessionId;
 use crate::storage::ChoiceError;
-use crate::store::{InsertError, Recording, Terms, Unavailable, WebhookTarget};
+use crate::store::{Attendance, InsertError, Recording, Terms, Unavailable, WebhookTarget};
 
 /// What a caller wants recorded; what is absent follows the configuration.
 pub struct Wanted {
@@ -109,6 +109,8 @@ impl Inner {
         if let Some(session) = wanted.session.clone() {
             recording.session_id = session;
             recording.session_is_made_up = false;
+        } else if self.tells_rooms {
+            recording.attendance = Some(Attendance::default());
         }
         recording.destination = destination;
         recording.webhook = wanted.webhook.clone();

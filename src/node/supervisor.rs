@@ -216,6 +216,7 @@ impl Supervisor {
             if let Some(step) = told.take(&event) {
                 self.settle(step).await;
             }
+            self.witness(told.looks, event).await;
         }
     }
 
@@ -248,6 +249,7 @@ impl Supervisor {
     /// happened, and a recording that never ends would hold its room.
     pub(super) async fn settle(&self, step: Step) {
         let id = self.id;
+        let moves = step.target().is_some();
         loop {
             match self.node.store.advance(id, step.clone(), Utc::now()).await {
                 Ok(recording) => {
@@ -257,9 +259,10 @@ impl Supervisor {
                         Some(Failure { kind, message: why }) => {
                             tracing::error!(%id, room_id, ?kind, why, "recording failed");
                         }
-                        None => {
+                        None if moves => {
                             tracing::info!(%id, room_id, state = ?recording.state, "recording moved on")
                         }
+                        None => {}
                     }
                     return;
                 }

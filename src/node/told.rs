@@ -23,6 +23,8 @@ pub(super) struct Told {
     bytes: u64,
     /// Nobody else is in the room, for sure.
     empty: bool,
+    /// How often it was told who is there.
+    pub(super) looks: u64,
     /// Bytes of the growing file that will not be cut off as recorded in an empty
     /// room: all of them, while somebody may be there.
     pub(super) safe_bytes: u64,
@@ -80,7 +82,10 @@ impl Told {
                 }
             }
             // What was on disk when this was told, was recorded before.
-            Event::Peers { count, .. } => self.empty = *count == Some(0),
+            Event::Peers { count, .. } => {
+                self.empty = *count == Some(0);
+                self.looks += 1;
+            }
             Event::Salvaged(summary) => self.salvaged = Some(summary.clone()),
             _ => {}
         }

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
-use super::Id;
+use super::{Attendance, Id, Look};
 use crate::job::{
     Ended, FailureKind, IllegalTransition, JoinRule, Occurrence, PageOptions, PresenceRule,
     Resolution, State, StopReason,
@@ -26,6 +26,8 @@ pub struct Recording {
     pub session_id: SessionId,
     /// The meeting software's own session is not known: this recording is one.
     pub session_is_made_up: bool,
+    /// Who is in the room, if that is told in place of the room's own webhooks.
+    pub attendance: Option<Attendance>,
     /// Where in its life it is.
     pub state: State,
     /// Running, but taking no frames.
@@ -163,6 +165,16 @@ pub enum Step {
     Pause,
     /// Frames are to be taken again; stays [`State::Running`].
     Resume,
+    /// The page knows what session it is in; stays in its state.
+    InSession {
+        /// The meeting software's id of it.
+        session: SessionId,
+    },
+    /// The page shows who is there; stays in its state.
+    Attend {
+        /// What it shows.
+        look: Look,
+    },
     /// A stop was asked for: [`State::Stopping`].
     Stop {
         /// Why.
@@ -199,15 +211,18 @@ pub enum Step {
 }
 
 impl Step {
-    /// The state it leads to.
-    pub fn target(&self) -> State {
-        match self {
-            Self::Run { .. } | Self::Pause | Self::Resume => State::Running,
+    /// The state it leads to; `None`: it leads from none to another.
+    pub fn target(&self) -> Option<State> {
+        Some(match self {
+            Self::Pause | Self::Resume | Self::InSession { .. } | Self::Attend { .. } => {
+                return None;
+            }
+            Self::Run { .. } => State::Running,
             Self::Stop { .. } => State::Stopping,
             Self::PostProcess { .. } | Self::Upload => State::PostProcessing,
             Self::Complete { .. } => State::Completed,
             Self::Fail { .. } => State::Failed,
-        }
+        })
     }
 }
 
@@ -225,6 +240,7 @@ impl Recording {
             room_id,
             session_id: Id::new(now).into(),
             session_is_made_up: true,
+            attendance: None,
             state: State::Starting,
             paused: false,
             created_at: now,
@@ -252,30 +268,23 @@ impl Recording {
         now: DateTime<Utc>,
     ) -> Result<Vec<Occurrence>, IllegalTransition> {
         let from = self.state;
-        if matches!(step, Step::Pause | Step::Resume) {
-            if from != State::Running {
-                return Err(IllegalTransition { from, to: State::Running });
-            }
-            let pause = matches!(step, Step::Pause);
-            if self.paused != pause {
-                self.paused = pause;
-                self.updated_at = now;
-            }
-            return Ok(Vec::new());
-        }
+        let Some(to) = step.target() else { return self.take_aside(step, now) };
         self.state = match step {
-            Step::Upload if self.can_upload() => State::PostProcessing,
-            Step::Upload => return Err(IllegalTransition { from, to: State::PostProcessing }),
-            _ => from.advance(step.target())?,
+            Step::Upload if self.can_upload() => to,
+            Step::Upload => return Err(IllegalTransition { from, to }),
+            _ => from.advance(to)?,
         };
         self.updated_at = now;
-        Ok(match step {
+        // Whoever was in the room, nobody looks any more.
+        let ends = matches!(to, State::PostProcessing | State::Failed);
+        let closed = self.attendance.as_mut().filter(|_| ends).and_then(Attendance::end);
+        let told: Vec<Occurrence> = match step {
             Step::Run { started_at } => vec![self.start(started_at)],
             Step::Stop { reason } => {
                 self.stop_asked = Some(StopAsked { reason, at: now });
                 Vec::new()
             }
-            Step::Pause | Step::Resume => Vec::new(),
+            Step::Pause | Step::Resume | Step::InSession { .. } | Step::Attend { .. } => Vec::new(),
             Step::PostProcess { started_at, stopped_at, recorded_s, reason } => {
                 let late = self.started_at.is_none().then_some(started_at).flatten();
                 let mut told: Vec<_> = late.map(|at| self.start(at)).into_iter().collect();
@@ -297,7 +306,39 @@ impl Recording {
                 told
             }
             Step::Fail { failure, file } => self.fail(failure, file, now),
-        })
+        };
+        Ok(closed.map(|news| Occurrence::Room { news }).into_iter().chain(told).collect())
+    }
+
+    /// A step that leads to no other state.
+    fn take_aside(
+        &mut self,
+        step: Step,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<Occurrence>, IllegalTransition> {
+        let from = self.state;
+        match step {
+            Step::InSession { session } if !from.is_final() => {
+                if std::mem::take(&mut self.session_is_made_up) {
+                    self.session_id = session;
+                }
+                Ok(Vec::new())
+            }
+            Step::Attend { look } if !from.is_final() => {
+                let attendance = self.attendance.as_mut();
+                let news = attendance.map_or_else(Vec::new, |room| room.take(&look, now));
+                Ok(news.into_iter().map(|news| Occurrence::Room { news }).collect())
+            }
+            Step::Pause | Step::Resume if from == State::Running => {
+                let pause = matches!(step, Step::Pause);
+                if self.paused != pause {
+                    self.paused = pause;
+                    self.updated_at = now;
+                }
+                Ok(Vec::new())
+            }
+            _ => Err(IllegalTransition { from, to: State::Running }),
+        }
     }
 
     /// The file that is kept on this machine because no storage took it.

@@ -61,8 +61,8 @@ pub trait Rooms: Send + Sync + 'static {
         session: &'a SessionId,
     ) -> BoxFuture<'a, Result<(), Unavailable>>;
 
-    /// Gives a recording the session that it turned out to be of, unless it knows
-    /// one already; what it is then.
+    /// Gives a recording the session that the room's webhooks tell, unless it knows
+    /// one already; what it is then. Who is there is not told in their place any more.
     fn adopt_session<'a>(
         &'a self,
         recording: Id,

@@ -46,6 +46,8 @@ macro_rules! promises {
                 events_wait_in_their_order_until_they_are_settled,
                 many_deliveries_of_one_event_are_taken_in_once,
                 a_recording_takes_the_session_that_it_is_of_once,
+                a_page_names_the_session_of_its_recording_once,
+                who_comes_and_goes_is_told_with_the_look_that_shows_it,
                 hands_stay_off_a_session_whatever_comes,
                 what_is_old_is_forgotten_and_what_is_unsettled_is_not;
         );

@@ -267,7 +267,8 @@ impl Shared {
             Occurrence::Recorded { asset } | Occurrence::Failed { asset: Some(asset), .. } => asset,
             Occurrence::Failed { asset: None, .. }
             | Occurrence::Started { .. }
-            | Occurrence::Stopped { .. } => return Ok(None),
+            | Occurrence::Stopped { .. }
+            | Occurrence::Room { .. } => return Ok(None),
         };
         let found = recording.assets.iter().find(|asset| asset.id.to_string() == *named);
         let Some(asset) = found else { return Ok(None) };

@@ -1,11 +1,14 @@
 //! The bodies of outgoing webhooks, in the contract's shapes (`docs/api.md`,
 //! "Webhooks"). Pure.
 
+mod room;
+
 use chrono::{DateTime, SecondsFormat, Utc};
 use secrecy::ExposeSecret;
 use serde::Serialize;
 use uuid::Uuid;
 
+use self::room::Room;
 use crate::config::Webhooks;
 use crate::job::{Occurrence, redact_url};
 use crate::store::{Asset, OutboxEvent, Recording};
@@ -49,10 +52,7 @@ pub(super) fn body(
         timestamp: event.at.to_rfc3339_opts(SecondsFormat::Secs, true),
         name: event.occurrence.name(),
         is_replay,
-        data: Data {
-            beam: Beam::new(settings, recording, event),
-            own: Own::new(recording, event, file),
-        },
+        data: Data::new(settings, recording, event, file),
     })
 }
 
@@ -71,11 +71,73 @@ struct Envelope<'a> {
 }
 
 #[derive(Serialize)]
-struct Data<'a> {
-    #[serde(flatten)]
-    beam: Beam<'a>,
-    #[serde(flatten)]
-    own: Own<'a>,
+#[serde(untagged)]
+enum Data<'a> {
+    /// Of an event of a recording.
+    Beam {
+        #[serde(flatten)]
+        beam: Box<Beam<'a>>,
+        #[serde(flatten)]
+        own: Box<Own<'a>>,
+    },
+    /// Of one of its room.
+    Room(Room<'a>),
+}
+
+impl<'a> Data<'a> {
+    fn new(
+        settings: &'a Webhooks,
+        recording: &'a Recording,
+        event: &'a OutboxEvent,
+        file: Option<File>,
+    ) -> Self {
+        let job = |state_name| Job {
+            job_id: recording.id.to_string(),
+            recording_enabled: true,
+            state_name,
+            state_timestamp: exact(moment(recording, event)),
+        };
+        let own = match &event.occurrence {
+            Occurrence::Room { news } => {
+                return Self::Room(Room::new(settings, recording, news));
+            }
+            Occurrence::Started { start_delay } => {
+                Own::Started { job: job("Started"), start_delay: *start_delay }
+            }
+            Occurrence::Stopped { duration, ended } => {
+                Own::Stopped { job: job("Stopped"), duration: *duration, reason: ended.text() }
+            }
+            Occurrence::Recorded { asset } => {
+                let file = file.unwrap_or_default();
+                Own::Recorded {
+                    recording_id: asset,
+                    created_at: exact(recording.created_at),
+                    started_at: recording.started_at.map(exact),
+                    stopped_at: recording.stopped_at.map(exact),
+                    duration: file.duration,
+                    size: file.size,
+                    location: file.uri.clone(),
+                    recording_path: file.uri,
+                    recording_presigned_url: file.url,
+                    chat_recording_path: "",
+                    chat_recording_presigned_url: "",
+                }
+            }
+            Occurrence::Failed { kind, message, duration, asset } => Own::Failed {
+                job: job("Failed"),
+                error_type: kind.name(),
+                error_message: message,
+                error_code: ERROR_CODE,
+                duration: *duration,
+                kept: asset.is_some().then(|| {
+                    let file = file.unwrap_or_default();
+                    Kept { recording_path: file.uri, recording_presigned_url: file.url }
+                }),
+            },
+        };
+        let beam = Box::new(Beam::new(settings, recording, event));
+        Self::Beam { beam, own: Box::new(own) }
+    }
 }
 
 /// What all events have in common.
@@ -171,59 +233,13 @@ struct Kept {
     recording_presigned_url: String,
 }
 
-impl<'a> Own<'a> {
-    fn new(recording: &Recording, event: &'a OutboxEvent, file: Option<File>) -> Self {
-        let job = |state_name| Job {
-            job_id: recording.id.to_string(),
-            recording_enabled: true,
-            state_name,
-            state_timestamp: exact(moment(recording, event)),
-        };
-        match &event.occurrence {
-            Occurrence::Started { start_delay } => {
-                Self::Started { job: job("Started"), start_delay: *start_delay }
-            }
-            Occurrence::Stopped { duration, ended } => {
-                Self::Stopped { job: job("Stopped"), duration: *duration, reason: ended.text() }
-            }
-            Occurrence::Recorded { asset } => {
-                let file = file.unwrap_or_default();
-                Self::Recorded {
-                    recording_id: asset,
-                    created_at: exact(recording.created_at),
-                    started_at: recording.started_at.map(exact),
-                    stopped_at: recording.stopped_at.map(exact),
-                    duration: file.duration,
-                    size: file.size,
-                    location: file.uri.clone(),
-                    recording_path: file.uri,
-                    recording_presigned_url: file.url,
-                    chat_recording_path: "",
-                    chat_recording_presigned_url: "",
-                }
-            }
-            Occurrence::Failed { kind, message, duration, asset } => Self::Failed {
-                job: job("Failed"),
-                error_type: kind.name(),
-                error_message: message,
-                error_code: ERROR_CODE,
-                duration: *duration,
-                kept: asset.is_some().then(|| {
-                    let file = file.unwrap_or_default();
-                    Kept { recording_path: file.uri, recording_presigned_url: file.url }
-                }),
-            },
-        }
-    }
-}
-
 /// When it happened. Clients take the time of `beam.started.success` for the
 /// beginning of the recording, so that is the first frame's, not the report's.
 fn moment(recording: &Recording, event: &OutboxEvent) -> DateTime<Utc> {
     let happened = match event.occurrence {
         Occurrence::Started { .. } => recording.started_at,
         Occurrence::Stopped { .. } => recording.stopped_at,
-        Occurrence::Recorded { .. } | Occurrence::Failed { .. } => None,
+        Occurrence::Recorded { .. } | Occurrence::Failed { .. } | Occurrence::Room { .. } => None,
     };
     happened.unwrap_or(event.at)
 }

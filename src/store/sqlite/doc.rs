@@ -13,8 +13,8 @@ use super::unavailable;
 use crate::job::{PageOptions, Resolution, State, StopReason};
 use crate::session::SessionId;
 use crate::store::{
-    Asset, DeliveryState, Failure, Id, OwnedAsset, Recording, StopAsked, Terms, Unavailable,
-    WebhookTarget,
+    Asset, Attendance, DeliveryState, Failure, Id, OwnedAsset, Recording, StopAsked, Terms,
+    Unavailable, WebhookTarget,
 };
 
 /// What nobody asks for by value, as JSON. It is read by every later version: a
@@ -37,6 +37,8 @@ struct Doc {
     /// Before there were others, all were.
     #[serde(default = "yes")]
     session_is_made_up: bool,
+    #[serde(default)]
+    attendance: Option<Attendance>,
     failure: Option<Failure>,
 }
 
@@ -69,6 +71,7 @@ pub(super) fn doc(recording: &Recording) -> Result<String, Unavailable> {
         stop_reason: recording.stop_reason,
         stop_asked: recording.stop_asked,
         session_is_made_up: recording.session_is_made_up,
+        attendance: recording.attendance.clone(),
         failure: recording.failure.clone(),
     })
 }
@@ -97,6 +100,7 @@ fn recording(row: &SqliteRow, id: Id) -> Result<Recording, Unavailable> {
         room_id: get(row, "room_id")?,
         session_id: session_id(row, "session_id")?,
         session_is_made_up: doc.session_is_made_up,
+        attendance: doc.attendance,
         state: named(row, "state", STATES)?,
         paused: doc.paused,
         created_at: time(row, "created_at")?,

@@ -179,9 +179,10 @@ impl Store for SqliteStore {
             let had = recording.assets.clone();
             let told = recording.take(step, now)?;
             sqlx::query(
-                "UPDATE recordings SET state = ?, holds_room = ?, updated_at = ?, doc = ? \
-                 WHERE id = ?",
+                "UPDATE recordings SET session_id = ?, state = ?, holds_room = ?, updated_at = ?, \
+                 doc = ? WHERE id = ?",
             )
+            .bind(recording.session_id.to_string())
             .bind(name(STATES, recording.state))
             .bind(recording.state.holds_room())
             .bind(nanos(recording.updated_at))

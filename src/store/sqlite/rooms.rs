@@ -235,18 +235,20 @@ impl Rooms for SqliteStore {
             let mut transaction = self.begin().await?;
             let found = recordings::by_id(recording, &mut *transaction).await?;
             let Some(mut found) = found else { return Ok(None) };
-            if found.session_is_made_up {
-                found.session_id = session.clone();
-                found.session_is_made_up = false;
+            if found.session_is_made_up || found.attendance.is_some() {
+                if std::mem::take(&mut found.session_is_made_up) {
+                    found.session_id = session.clone();
+                }
+                found.attendance = None;
                 sqlx::query("UPDATE recordings SET session_id = ?, doc = ? WHERE id = ?")
-                    .bind(session.to_string())
+                    .bind(found.session_id.to_string())
                     .bind(doc::doc(&found)?)
                     .bind(recording.to_string())
                     .execute(&mut *transaction)
                     .await
                     .map_err(unavailable)?;
                 sqlx::query("UPDATE assets SET session_id = ? WHERE recording_id = ?")
-                    .bind(session.to_string())
+                    .bind(found.session_id.to_string())
                     .bind(recording.to_string())
                     .execute(&mut *transaction)
                     .await

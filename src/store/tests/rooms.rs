@@ -142,6 +142,61 @@ pub(super) async fn a_recording_takes_the_session_that_it_is_of_once(bench: Benc
     assert!(bench.store.adopt_session(nobody, &one).await.unwrap().is_none());
 }
 
+pub(super) async fn a_page_names_the_session_of_its_recording_once(bench: Bench) {
+    let made = bench.after("room", vec![run()]).await;
+    let in_session = |id: &str| Step::InSession { session: id.parse().unwrap() };
+    for (said, is) in [("one", "one"), ("two", "one")] {
+        let updated = bench.store.advance(made.id, in_session(said), Utc::now()).await.unwrap();
+        assert_eq!((updated.session_id.to_string(), updated.state), (is.into(), State::Running));
+    }
+    let query = |id: &str| Query { session_id: Some(id.into()), limit: 9, ..Query::default() };
+    assert_eq!(bench.store.list(&query("one")).await.unwrap().len(), 1);
+    assert!(bench.store.list(&query("two")).await.unwrap().is_empty());
+    // What the webhooks say came too late, or came first.
+    let late = bench.store.adopt_session(made.id, &"hook".parse().unwrap()).await.unwrap();
+    assert_eq!(late.unwrap().session_id.to_string(), "one");
+    let over = bench.after("over", vec![run(), fail()]).await;
+    assert!(bench.store.advance(over.id, in_session("one"), Utc::now()).await.is_err());
+}
+
+pub(super) async fn who_comes_and_goes_is_told_with_the_look_that_shows_it(bench: Bench) {
+    let mut wanted = recording("room");
+    wanted.attendance = Some(Attendance::default());
+    let id = wanted.id;
+    bench.store.insert(wanted).await.unwrap();
+    let look = |number: u64, count: u32| {
+        let look = Look { number, count: Some(count), peers: Vec::new() };
+        Step::Attend { look }
+    };
+    for step in [look(1, 0), look(2, 2), run(), look(3, 1)] {
+        bench.store.advance(id, step, Utc::now()).await.unwrap();
+    }
+    // A service that comes back reads them again.
+    let bench = bench.again().await;
+    for step in [look(1, 0), look(2, 2), look(3, 1), look(4, 0), end()] {
+        bench.store.advance(id, step, Utc::now()).await.unwrap();
+    }
+    let (join, leave) = ("peer.join.success", "peer.leave.success");
+    let expected = [
+        "session.open.success",
+        join,
+        join,
+        "beam.started.success",
+        leave,
+        leave,
+        "session.close.success",
+        "beam.stopped.success",
+    ];
+    assert_eq!(bench.told().await, expected);
+    // Where the room has webhooks, nothing is told in their place.
+    let mut other = recording("other");
+    other.attendance = Some(Attendance::default());
+    bench.store.insert(other.clone()).await.unwrap();
+    bench.store.adopt_session(other.id, &"hook".parse().unwrap()).await.unwrap();
+    bench.store.advance(other.id, look(1, 2), Utc::now()).await.unwrap();
+    assert_eq!(bench.told().await.len(), expected.len());
+}
+
 pub(super) async fn hands_stay_off_a_session_whatever_comes(bench: Bench) {
     let session = "session-1".parse().unwrap();
     bench.store.keep_hands_off("room", &session).await.unwrap();

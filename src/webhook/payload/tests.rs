@@ -4,7 +4,9 @@ use chrono::TimeDelta;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::job::{Ended, FailureKind, JoinRule, PresenceRule, Resolution, StopReason};
+use crate::job::{
+    Ended, FailureKind, JoinRule, Peer, PresenceRule, Resolution, RoomNews, StopReason,
+};
 use crate::store::{Id, Terms};
 
 const COMMON: &[&str] = &[
@@ -95,6 +97,50 @@ fn failed(asset: Option<&str>) -> Occurrence {
         message: "Beam couldn't connect to Meeting URL after 3 retries".into(),
         duration: 12,
         asset: asset.map(str::to_owned),
+    }
+}
+
+#[test]
+fn news_of_a_room_have_the_fields_of_the_room_s_own_webhooks() {
+    const ROOM: [&str; 5] =
+        ["room_id", "room_name", "session_id", "template_id", "session_started_at"];
+    const PEER: [&str; 7] =
+        ["peer_id", "user_id", "user_name", "user_data", "role", "joined_at", "type"];
+    let opened_at = at(0);
+    let peer = || Peer { id: "p1".into(), name: "Ada".into(), role: "host".into() };
+    let joined_at = at(1_500);
+    let leave = ["left_at", "duration", "reason", "message"];
+    let leave = [&PEER[..], &leave].concat();
+    for (news, own) in [
+        (RoomNews::Opened { opened_at }, &[][..]),
+        (RoomNews::Joined { opened_at, peer: peer(), joined_at }, &PEER),
+        (RoomNews::Left { opened_at, peer: peer(), joined_at, left_at: at(61_600) }, &leave),
+        (
+            RoomNews::Closed { opened_at, closed_at: at(61_600) },
+            &["session_duration", "session_stopped_at"],
+        ),
+    ] {
+        let recording = recording();
+        let event = event(&recording, Occurrence::Room { news });
+        let body = body(&settings(), &recording, &event, None, false).unwrap();
+        let body: Value = serde_json::from_slice(&body).unwrap();
+        let data = &body["data"];
+        let keys: BTreeSet<&str> = data.as_object().unwrap().keys().map(String::as_str).collect();
+        assert_eq!(keys, ROOM.iter().chain(own).copied().collect(), "{body}");
+        assert_eq!(
+            (&body["type"], &data["template_id"]),
+            (&json!(event.occurrence.name()), &json!("tpl"))
+        );
+        assert_eq!(data["session_started_at"], "2023-11-14T22:13:20.000000000Z");
+        if own.len() > 2 {
+            assert_eq!((&data["user_name"], &data["role"]), (&json!("Ada"), &json!("host")));
+        }
+        if own.len() > 7 {
+            assert_eq!((&data["duration"], &data["reason"]), (&json!(60), &json!("")));
+        }
+        if own.len() == 2 {
+            assert_eq!(data["session_duration"], 61);
+        }
     }
 }
 
