@@ -4,6 +4,9 @@
 // On purpose: no other test may record meanwhile, and each has a runtime of its own.
 #![allow(clippy::await_holding_lock)]
 
+mod gateway;
+mod served;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -15,7 +18,7 @@ use crate::demo::{Demo, Guest, RECORDER};
 use crate::journal;
 use crate::support::browser::Publisher;
 use crate::support::janus::Janus;
-use crate::support::judge::{decodes_silently, probe};
+use crate::support::judge::{decodes_silently, mediainfo_objections, probe};
 use crate::support::pages::Pages;
 use crate::support::process::{Outcome, Running};
 use crate::support::roomreel::{Record, roomreel};
@@ -113,6 +116,7 @@ impl Watched {
         let tail = file.duration - shown;
         assert!((tail - KEPT).abs() < 1.0, "{tail} s of an empty room: {lines:#?}");
         assert_eq!(decodes_silently(&self.out()), Ok(()));
+        assert_eq!(mediainfo_objections(&self.out()), Vec::<String>::new());
     }
 }
 
@@ -228,6 +232,40 @@ async fn a_room_whose_server_dies_is_waited_for_and_then_given_up() {
     assert_eq!(recording.counts().last(), Some(&None));
     // What had been recorded is there.
     assert_eq!(decodes_silently(&recording.out()), Ok(()));
+}
+
+/// Five minutes, which only a long run waits for.
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_sets_a_time_out_and_it_is_five_minutes() {
+    if !long() {
+        return;
+    }
+    let _quiet = quiet();
+    let demo = Demo::start().await;
+    let guest = Guest::start().await;
+    guest.open(&demo.link("/meeting/demo/guest?skip_preview_headful=true&name=Eve")).await;
+    let mut recording = Watched::start(demo.link(RECORDER).as_str(), "signal", &[]);
+    recording.until_counts(&[1]);
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    guest.open(&"about:blank".parse().unwrap()).await;
+    recording.until_counts(&[0]);
+    let ended = recording.running.take().unwrap().wait(Duration::from_secs(400));
+    ended.expect_success("roomreel record");
+    let lines = recording.lines();
+    let time =
+        |wanted: fn(&Event) -> bool| lines.iter().rfind(|line| wanted(&line.event)).unwrap().time;
+    let left = time(|event| matches!(event, Event::Peers { count: Some(0), .. }));
+    let stopped = time(|event| matches!(event, Event::Stopped { .. }));
+    let waited = (stopped - left).as_seconds_f64();
+    assert!((300.0..310.0).contains(&waited), "{waited} s");
+    let end = lines.iter().find_map(|line| match line.event {
+        Event::Stopped { reason, trimmed_s, .. } => Some((reason, trimmed_s)),
+        _ => None,
+    });
+    let (reason, cut) = end.unwrap();
+    assert_eq!(reason, StopReason::LastPeerLeft);
+    assert!((cut - (waited - KEPT)).abs() < 2.0, "{cut} s were cut, {waited} s waited");
+    recording.has_no_dead_tail();
 }
 
 #[test]

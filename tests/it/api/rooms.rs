@@ -2,6 +2,7 @@
 
 mod active;
 mod hooks;
+mod page;
 mod rules;
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};

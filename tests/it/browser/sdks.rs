@@ -57,7 +57,7 @@ const HMS: &str = "import { HMSReactiveStore } from '@100mslive/hms-video-store'
       hms,
       put: (change) => hms.store.namedSetState(change, 'test'),
       connected: (count) => (draft) => {
-        Object.assign(draft.room, { id: 'r', isConnected: true, roomState: 'Connected', peerCount: count });
+        Object.assign(draft.room, { id: 'r', sessionId: '6110bb814b9e1ba5dd3dc85b', isConnected: true, roomState: 'Connected', peerCount: count });
         draft.room.localPeer = 'bot';
         draft.peers = {
           bot: { id: 'bot', name: 'Recorder', roleName: '__internal_recorder', isLocal: true },
@@ -102,6 +102,10 @@ async fn the_store_of_100ms_tells_who_is_there_and_how_it_ended() {
     assert!(joined.joined && joined.over.is_none(), "{joined:?}");
     assert_eq!(names(&joined), [("Ada", "host"), ("Beam", "__internal_recorder")]);
     assert_eq!(joined.count, Some(2));
+    assert_eq!(
+        (fresh.session, joined.session.as_deref()),
+        (None, Some("6110bb814b9e1ba5dd3dc85b"))
+    );
     // A large room does not list everybody.
     run(page, "driver.put(driver.connected(40))").await;
     assert_eq!(sight(page).await.count, Some(39));

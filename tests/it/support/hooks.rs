@@ -43,6 +43,14 @@ impl Hooks {
         ids.map(ToString::to_string).collect::<std::collections::BTreeSet<_>>().len()
     }
 
+    /// The events of one room, each once, in the order in which they came.
+    pub fn of_room(&self, room: &str) -> Vec<Value> {
+        let mut known = std::collections::BTreeSet::new();
+        let told = self.told.lock().unwrap();
+        let of_room = told.iter().filter(|body| body["data"]["room_id"] == room);
+        of_room.filter(|body| known.insert(body["id"].to_string())).cloned().collect()
+    }
+
     /// The first event of this name, once it was told.
     pub fn until(&self, name: &str) -> Value {
         super::until(name, Duration::from_secs(60), || {

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use super::pages::Pages;
@@ -73,21 +74,48 @@ impl Janus {
 
     /// Who is in the room, by the gateway itself.
     pub fn participants(&self) -> Vec<Participant> {
+        let one = |p: &Value| Participant {
+            name: p["display"].as_str().unwrap_or_default().to_owned(),
+            publishes: p["publisher"].as_bool().unwrap_or_default(),
+        };
+        self.list().iter().map(one).collect()
+    }
+
+    fn list(&self) -> Vec<Value> {
+        let reply = self.of_room(json!({"request": "listparticipants", "room": ROOM}));
+        reply["participants"].as_array().unwrap_or_else(|| panic!("{reply}")).clone()
+    }
+
+    /// Puts `name` out of the room.
+    pub fn kick(&self, name: &str) {
+        let list = self.list();
+        let found = list.iter().find(|p| p["display"] == name);
+        let id = &found.unwrap_or_else(|| panic!("{name} is not in {list:?}"))["id"];
+        let reply = self.of_room(json!({"request": "kick", "room": ROOM, "id": id}));
+        assert_eq!(reply["videoroom"], "success", "{reply}");
+    }
+
+    /// Ends the room for everybody.
+    pub fn destroy(&self) {
+        let reply = self.of_room(json!({"request": "destroy", "room": ROOM}));
+        assert_eq!(reply["videoroom"], "destroyed", "{reply}");
+    }
+
+    /// Kills the gateway; the pages go on being served.
+    pub fn kill(&self) {
+        self.gateway.signal(Signal::KILL);
+    }
+
+    /// What the plugin answers to a request.
+    fn of_room(&self, body: Value) -> Value {
         let id = |reply: Value| reply["data"]["id"].as_u64().unwrap_or_else(|| panic!("{reply}"));
         let session =
             format!("{}/{}", self.api, id(self.ask(&self.api, json!({"janus": "create"}))));
         let attach = json!({"janus": "attach", "plugin": "janus.plugin.videoroom"});
         let handle = format!("{session}/{}", id(self.ask(&session, attach)));
-        let body = json!({"request": "listparticipants", "room": ROOM});
-        let reply = self.ask(&handle, json!({"janus": "message", "body": body}));
+        let mut reply = self.ask(&handle, json!({"janus": "message", "body": body}));
         self.ask(&session, json!({"janus": "destroy"}));
-        let list = reply["plugindata"]["data"]["participants"].as_array();
-        let list = list.unwrap_or_else(|| panic!("{reply}"));
-        let one = |p: &Value| Participant {
-            name: p["display"].as_str().unwrap_or_default().to_owned(),
-            publishes: p["publisher"].as_bool().unwrap_or_default(),
-        };
-        list.iter().map(one).collect()
+        reply["plugindata"]["data"].take()
     }
 
     /// Waits until exactly `names` publish in the room.
