@@ -81,7 +81,7 @@ enum Data<'a> {
         own: Box<Own<'a>>,
     },
     /// Of one of its room.
-    Room(Room<'a>),
+    Room(Box<Room<'a>>),
 }
 
 impl<'a> Data<'a> {
@@ -99,7 +99,7 @@ impl<'a> Data<'a> {
         };
         let own = match &event.occurrence {
             Occurrence::Room { news } => {
-                return Self::Room(Room::new(settings, recording, news));
+                return Self::Room(Box::new(Room::new(settings, recording, news)));
             }
             Occurrence::Started { start_delay } => {
                 Own::Started { job: job("Started"), start_delay: *start_delay }
