@@ -6,6 +6,7 @@
 
 mod gateway;
 mod served;
+mod trimmed;
 
 use std::path::PathBuf;
 use std::time::Duration;

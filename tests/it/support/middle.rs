@@ -11,6 +11,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, Response, StatusCode, header};
+use futures::TryStreamExt;
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 
@@ -39,6 +40,8 @@ struct Shared {
     parts: AtomicUsize,
     /// How many were, at most.
     most_parts: AtomicUsize,
+    /// The bodies of all requests that were passed on, if somebody wants them.
+    sent: Option<Mutex<Vec<Kept>>>,
 }
 
 /// How a store asks to be left alone.
@@ -66,8 +69,20 @@ impl Throttle {
     }
 }
 
+/// One request's body, as it grows.
+type Kept = Arc<Mutex<Vec<u8>>>;
+
 impl Middle {
     pub fn before(upstream: u16) -> Self {
+        Self::start(upstream, None)
+    }
+
+    /// The same, which keeps every byte that goes up, see [`sent`](Self::sent).
+    pub fn keeping(upstream: u16) -> Self {
+        Self::start(upstream, Some(Mutex::default()))
+    }
+
+    fn start(upstream: u16, sent: Option<Mutex<Vec<Kept>>>) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
@@ -82,6 +97,7 @@ impl Middle {
             gather: AtomicUsize::new(0),
             parts: AtomicUsize::new(0),
             most_parts: AtomicUsize::new(0),
+            sent,
         });
         let port = super::stores::free_port();
         let address = SocketAddr::from(([127, 0, 0, 1], port));
@@ -150,6 +166,12 @@ impl Middle {
         holding.map(|(_, head)| value(head)).collect()
     }
 
+    /// The body of every request so far, as far as it came.
+    pub fn sent(&self) -> Vec<Vec<u8>> {
+        let sent = self.shared.sent.as_ref().unwrap().lock().unwrap();
+        sent.iter().map(|body| body.lock().unwrap().clone()).collect()
+    }
+
     /// How many of those hold all the words.
     pub fn count(&self, words: &[&str]) -> usize {
         let holds = |line: &&String| words.iter().all(|word| line.contains(word));
@@ -180,11 +202,21 @@ async fn pass_on(State(shared): State<Arc<Shared>>, request: Request) -> Respons
     }
     let head = parts.headers.clone();
     let url = format!("http://127.0.0.1:{}{path}", shared.upstream);
+    let kept = shared.sent.as_ref().map(|sent| {
+        let kept = Kept::default();
+        sent.lock().unwrap().push(Arc::clone(&kept));
+        kept
+    });
+    let body = body.into_data_stream().inspect_ok(move |chunk| {
+        if let Some(kept) = &kept {
+            kept.lock().unwrap().extend_from_slice(chunk);
+        }
+    });
     let passed = shared
         .client
         .request(parts.method, url)
         .headers(parts.headers)
-        .body(reqwest::Body::wrap_stream(body.into_data_stream()))
+        .body(reqwest::Body::wrap_stream(body))
         .send()
         .await;
     let Ok(passed) = passed else {

@@ -14,7 +14,7 @@ pub struct Serve {
     pub process: Running,
     address: String,
     /// Its data directory and configuration file; goes when the process has.
-    _root: tempfile::TempDir,
+    root: tempfile::TempDir,
 }
 
 impl Serve {
@@ -30,11 +30,16 @@ impl Serve {
                 .arg("--data")
                 .arg(data(root.path())),
         );
-        let service = Self { process, address: format!("127.0.0.1:{port}"), _root: root };
+        let service = Self { process, address: format!("127.0.0.1:{port}"), root };
         until("the service listening", Duration::from_secs(30), || {
             std::net::TcpStream::connect(&service.address).ok()
         });
         service
+    }
+
+    /// Where its configuration is, and its [`data`].
+    pub fn root(&self) -> &Path {
+        self.root.path()
     }
 
     /// The URL of a path, which begins with a slash.
