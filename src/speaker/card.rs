@@ -76,6 +76,8 @@ pub(super) struct Card {
     next: u32,
     grace: Duration,
     ticked: Mono,
+    /// The longest stall whose sound has not been caught up with yet.
+    debt: Duration,
     counters: Counters,
     /// For the server to deliver, oldest first.
     notices: Vec<Notice>,
@@ -90,6 +92,7 @@ impl Card {
             next: 0,
             grace: grace.min(MAX_GRACE),
             ticked: epoch,
+            debt: Duration::ZERO,
             counters: Counters::default(),
             notices: Vec::new(),
         }
@@ -197,6 +200,7 @@ impl Card {
         self.counters.longest_stall = self.counters.longest_stall.max(stall);
         if stall > 2 * TICK {
             self.be_patient(stall);
+            self.debt = self.debt.max(stall);
         }
         let at = Moment { now, clock: self.clock(now), grace: self.grace };
         let mut end = at.clock;
@@ -219,6 +223,11 @@ impl Card {
                 self.notices.push(Notice::Request { stream: index, frames });
             }
             end = end.min(stream.settled(at));
+        }
+        // Nobody who seeks around or leaves requests open holds up the others longer.
+        end = end.max(at.clock - frames(self.grace + PATIENCE + self.debt));
+        if end >= at.clock - frames(self.grace) {
+            self.debt = Duration::ZERO;
         }
         for stream in self.streams.values() {
             self.counters.underrun_frames += stream.missing(self.bus.emitted(), end);
