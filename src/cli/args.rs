@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 use ipnet::IpNet;
 use roomreel::config::parse_duration;
-use roomreel::job::{JoinRule, PresenceRule, Resolution, TrimEmpty};
+use roomreel::job::{JoinRule, PresenceRule, Resolution, TrimEmpty, Video};
 use url::Url;
 
 /// Records browser meetings: one MP4 of what a participant saw and heard.
@@ -60,10 +60,10 @@ pub(crate) struct Record {
     #[arg(long)]
     pub(crate) audio_only: bool,
     /// Frames per second, 10 to 60
-    #[arg(long, default_value_t = 30)]
+    #[arg(long, default_value_t = Video::default().fps)]
     pub(crate) fps: u32,
     /// x264 constant rate factor, 0 (best) to 51
-    #[arg(long, default_value_t = 23)]
+    #[arg(long, default_value_t = Video::default().crf)]
     pub(crate) crf: u8,
     /// End by itself after this much recording, like 30s, 5m or 1h30m
     #[arg(long, value_parser = duration, default_value = "4h")]
