@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use roomreel::job::{Command, Event, Reply, StopReason};
 
 use crate::journal;
-use crate::support::judge::{code, decodes_silently, probe};
+use crate::support::judge::{code, decodes_silently, probe, sync};
+use crate::support::media;
 use crate::support::pages::{Pages, own_pages};
 use crate::support::recorder::Recorder;
 use crate::support::{quiet, scratch, until};
@@ -15,6 +16,14 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// How long nothing is to be recorded.
 const PAUSE: Duration = Duration::from_secs(3);
 
+/// Waits until the file is that long.
+fn recorded(recorder: &Recorder, seconds: f64) {
+    until("some seconds of file", PATIENCE, || {
+        let long = |e: &Event| matches!(e, Event::Stats(stats) if stats.elapsed_s >= seconds);
+        recorder.events().iter().any(long).then_some(())
+    });
+}
+
 #[test]
 fn paused_time_is_not_in_the_file() {
     let _quiet = quiet();
@@ -22,14 +31,8 @@ fn paused_time_is_not_in_the_file() {
     let pages = Pages::over(vec![own_pages()]);
     let recorder = Recorder::new(&pages.url("barcode.html"), &dir.path().join("recording"));
     let running = recorder.start();
-    let recorded = |seconds: f64| {
-        until("some seconds of file", PATIENCE, || {
-            let long = |e: &Event| matches!(e, Event::Stats(stats) if stats.elapsed_s >= seconds);
-            recorder.events().iter().any(long).then_some(())
-        });
-    };
     until("a first frame", PATIENCE, || journal::t0(&recorder.events()));
-    recorded(1.5);
+    recorded(&recorder, 1.5);
     // Twice is as good as once.
     let paused = Instant::now();
     assert_eq!(recorder.tell(Command::Pause), Reply::Ok);
@@ -38,7 +41,7 @@ fn paused_time_is_not_in_the_file() {
     assert_eq!(recorder.tell(Command::Resume), Reply::Ok);
     let paused = paused.elapsed().as_secs_f64();
     let Reply::Status(before) = recorder.tell(Command::Status) else { panic!("no stats") };
-    recorded(before.elapsed_s + 1.5);
+    recorded(&recorder, before.elapsed_s + 1.5);
     recorder.tell(Command::Stop { reason: StopReason::ClientRequest });
     running.wait(PATIENCE).expect_success("the recorder");
 
@@ -69,4 +72,30 @@ fn paused_time_is_not_in_the_file() {
         .collect();
     assert_eq!(jumps.len(), 1, "{jumps:?}");
     assert!((jumps[0] - paused).abs() < 1.0, "{jumps:?} for {paused} s");
+}
+
+#[test]
+fn picture_and_sound_agree_after_a_pause_as_before() {
+    let _quiet = quiet();
+    let dir = scratch();
+    media::sync_film(&dir.path().join("sync.mp4"), 60);
+    let pages = Pages::with(dir.path());
+    let recorder = Recorder::new(&pages.url("sync.html"), &dir.path().join("recording"));
+    let running = recorder.start();
+    until("a first frame", PATIENCE, || journal::t0(&recorder.events()));
+    recorded(&recorder, 7.0);
+    assert_eq!(recorder.tell(Command::Pause), Reply::Ok);
+    // No whole number of frames, of packets or of the film's seconds.
+    std::thread::sleep(Duration::from_millis(1_713));
+    let Reply::Status(before) = recorder.tell(Command::Status) else { panic!("no stats") };
+    assert_eq!(recorder.tell(Command::Resume), Reply::Ok);
+    recorded(&recorder, before.elapsed_s + 6.0);
+    recorder.tell(Command::Stop { reason: StopReason::ClientRequest });
+    running.wait(PATIENCE).expect_success("the recorder");
+
+    let [earlier, later] = sync::before_and_after(&recorder.file(), before.elapsed_s);
+    println!("{earlier:?} {later:?}");
+    assert!(earlier.pairs >= 3 && later.pairs >= 3, "{earlier:?} {later:?}");
+    // A frame that a busy machine costs the browser moves its picture by a frame.
+    assert!((earlier.median_ms - later.median_ms).abs() < 100.0, "{earlier:?} {later:?}");
 }

@@ -73,6 +73,17 @@ pub fn sync(file: &Path) -> Sync {
     paired(&flashes(file), &beeps(file))
 }
 
+/// The same of what is before and of what is after `at` seconds.
+pub fn before_and_after(file: &Path, at: f64) -> [Sync; 2] {
+    let (flashes, beeps) = (flashes(file), beeps(file));
+    let parts = [true, false].map(|early| {
+        [&flashes, &beeps].map(|times| {
+            times.iter().copied().filter(|time| (*time < at) == early).collect::<Vec<_>>()
+        })
+    });
+    parts.map(|[flashes, beeps]| paired(&flashes, &beeps))
+}
+
 fn paired(flashes: &[f64], beeps: &[f64]) -> Sync {
     let nearest = |flash: &f64| {
         let offsets = beeps.iter().map(|beep| (beep - flash) * 1000.0);
