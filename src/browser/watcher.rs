@@ -46,9 +46,9 @@ pub enum PageEvent {
     Crashed,
     /// The page is gone: it closed itself or somebody closed it.
     Closed,
-    /// A JavaScript dialog opened and was answered with OK at once.
+    /// A dialog that our script does not keep from opening was answered with OK at once.
     Dialog {
-        /// `alert`, `confirm`, `prompt` or `beforeunload`.
+        /// `beforeunload`; in a page that got around it `alert`, `confirm` or `prompt`.
         kind: String,
         /// Its text, shortened.
         message: String,
