@@ -2,7 +2,7 @@
 //!
 //! `http` starts one [`Automaton`] beside the server and rings its bell when an
 //! event was taken in. Events are judged one after another, by what is known
-//! when they are ([`rules`]: pure), so that two of them never make two
+//! when they are (`rules`: pure), so that two of them never make two
 //! recordings, and an event is settled only when its consequences are drawn: a
 //! restart forgets none.
 

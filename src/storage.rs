@@ -5,7 +5,7 @@
 //! Only this module knows providers and credentials; the recorder process knows
 //! nothing of it.
 //!
-//! The local disk is always there, under the name [`BUILT_IN`](crate::config::BUILT_IN):
+//! The local disk is always there, under the name [`BUILT_IN`]:
 //! it takes recordings while nothing else is configured, and keeps what no
 //! destination took.
 
