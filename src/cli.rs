@@ -12,6 +12,7 @@ pub(crate) mod record;
 pub(crate) mod recorder;
 pub(crate) mod salvage;
 pub(crate) mod serve;
+pub(crate) mod stills;
 pub(crate) mod storage;
 pub(crate) mod token;
 pub(crate) mod upload;

@@ -159,6 +159,8 @@ pub struct Recording {
     /// by a signal, and how long a shutdown waits for the files.
     #[serde(with = "duration")]
     pub stop_grace: Duration,
+    /// A poster and a sprite sheet are made of every finished file.
+    pub posters: bool,
     /// What becomes of a start that asks for a transcript, which is never made.
     pub transcription: Transcription,
     /// How much of a meeting's URL the API shows.
@@ -200,6 +202,7 @@ impl Default for Recording {
             fps: video.fps,
             crf: video.crf,
             stop_grace: Duration::from_secs(30),
+            posters: true,
             transcription: Transcription::default(),
             show_meeting_url: ShowMeetingUrl::default(),
         }

@@ -13,6 +13,7 @@ mod intake;
 mod level;
 pub mod mux;
 mod nal;
+mod sheet;
 mod still;
 #[cfg(test)]
 mod tests;
@@ -30,6 +31,7 @@ use tokio::sync::mpsc::UnboundedSender;
 pub use error::{EncodeError, ErrorKind};
 pub use intake::Intake;
 use intake::Item;
+pub use sheet::{Sheet, sheet};
 use worker::{Finished, Parts, Worker};
 
 use crate::clock::Mono;

@@ -31,6 +31,7 @@ mod refusals;
 mod routes;
 mod start;
 mod view;
+mod watch;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

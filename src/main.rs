@@ -32,5 +32,6 @@ fn run(command: Command) -> Result<(), cli::Exit> {
         Command::Salvage(salvage) => cli::salvage::run(salvage),
         Command::Demo(demo) => cli::demo::run(demo),
         Command::Recorder(recorder) => cli::recorder::run(recorder),
+        Command::Stills(stills) => cli::stills::run(stills),
     }
 }

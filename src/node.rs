@@ -21,10 +21,12 @@ mod requests;
 mod retention;
 mod seat;
 mod start;
+mod stills;
 mod strays;
 mod supervisor;
 mod told;
 mod vitals;
+mod watch;
 mod witness;
 
 use std::path::PathBuf;
@@ -43,6 +45,8 @@ use self::seat::Live;
 use self::start::egress;
 pub use self::start::{StartError, Wanted};
 pub use self::vitals::{Capacity, Usage, Vitals};
+use self::watch::{Glimpses, WATCHERS};
+pub use self::watch::{Watch, WatchError};
 use crate::config::{self, Config};
 use crate::job::{BrowserOptions, Egress, PresenceRule, RecordingSpec, StopReason};
 use crate::storage::Storage;
@@ -79,6 +83,10 @@ struct Inner {
     program: PathBuf,
     slots: Arc<Semaphore>,
     live: Mutex<Live>,
+    /// The newest pictures of recordings that somebody looked at.
+    glimpses: Glimpses,
+    /// Who may watch recordings that go on.
+    watchers: Arc<Semaphore>,
     /// One task for each recorder process.
     tasks: TaskTracker,
     /// Cancelled once the service shuts down.
@@ -115,6 +123,8 @@ impl Node {
             program: config.recorder_program.clone().unwrap_or_else(process::this_program),
             slots: Arc::new(Semaphore::new(config.recording.slots().min(Semaphore::MAX_PERMITS))),
             live: Mutex::default(),
+            glimpses: Glimpses::default(),
+            watchers: Arc::new(Semaphore::new(WATCHERS)),
             tasks: TaskTracker::new(),
             closing: CancellationToken::new(),
         })))

@@ -9,6 +9,7 @@
 //! it takes recordings while nothing else is configured, and keeps what no
 //! destination took.
 
+mod beside;
 mod bucket;
 mod connect;
 mod destination;
@@ -28,6 +29,7 @@ use url::Url;
 
 use crate::config::{self, BUILT_IN};
 
+pub use beside::Beside;
 pub use connect::is_credential;
 pub use destination::{Destination, LinkLife};
 pub use error::{StorageError, Trouble};
@@ -217,8 +219,11 @@ impl Storage {
         }
     }
 
-    /// Deletes a file; one that is not there counts as deleted.
+    /// Deletes a file and what lies beside it; one that is not there counts as deleted.
     pub async fn delete(&self, destination: &str, key: &str) -> Result<(), StorageError> {
-        self.get(destination)?.delete(key).await.map(drop)
+        let destination = self.get(destination)?;
+        // The file last: as long as it is known, all of this is tried again.
+        destination.delete_beside(key).await?;
+        destination.delete(key).await.map(drop)
     }
 }

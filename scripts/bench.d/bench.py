@@ -32,6 +32,7 @@ ROWS = [
     ("vmaf", "VMAF of the settings", "{:.1f}", False),
     ("vmaf_p5", "VMAF, lowest 5 % of frames", "{:.1f}", False),
     ("vmaf_mbit_per_s", "their bit rate, Mb/s", "{:.2f}", True),
+    ("roomreel_vmaf_at_that_rate", "VMAF of roomreel's at that rate", "{:.1f}", False),
     ("encode_cpu_percent", "their encoding, % of one core", "{:.1f}", True),
 ]
 

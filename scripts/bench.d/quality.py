@@ -56,6 +56,9 @@ SETTINGS = {
 }
 
 
+PEERS = SETTINGS.keys() - {"roomreel"}
+
+
 def vmaf_ffmpeg():
     """An ffmpeg with libvmaf, which Debian's has not; None when there is none."""
     try:
@@ -139,8 +142,27 @@ def quality(server, work, settings):
             "encode_cpu_percent": 100 * cost,
         }
         encoded.unlink()
+    if "roomreel" in settings:
+        for name in settings.keys() & PEERS:
+            at_most = results[name]["vmaf_mbit_per_s"]
+            results[name]["roomreel_vmaf_at_that_rate"] = at_rate(program, source, work, at_most)
     source.unlink()
     return results
+
+
+def at_rate(program, source, work, at_most):
+    """VMAF of our settings with the finest crf whose film is no larger than `at_most` Mb/s."""
+    encoded = work / "at-rate.mp4"
+    finest, coarsest = 16.0, 36.0
+    while coarsest - finest > 0.1:
+        crf = (finest + coarsest) / 2
+        encode(source, options(OURS | {"-crf": f"{crf:.2f}"}), encoded)
+        small = 8e-6 * encoded.stat().st_size / SECONDS <= at_most
+        finest, coarsest = (finest, crf) if small else (crf, coarsest)
+    encode(source, options(OURS | {"-crf": f"{coarsest:.2f}"}), encoded)
+    mean, _ = vmaf(program, source, encoded)
+    encoded.unlink()
+    return mean
 
 
 def search(server, work):

@@ -44,6 +44,9 @@ pub(crate) enum Command {
     /// One recording of the service; the spec comes on standard input
     #[command(hide = true)]
     Recorder(Recorder),
+    /// Keyframes on standard input to a JPEG on standard output
+    #[command(hide = true)]
+    Stills(Stills),
 }
 
 #[derive(Debug, clap::Args)]
@@ -268,6 +271,19 @@ pub(crate) struct BugReport {
     /// Where to write it; standard output otherwise
     #[arg(long, short)]
     pub(crate) output: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Stills {
+    /// The longer edge of every picture at most, in pixels
+    #[arg(long)]
+    pub(crate) edge: u32,
+    /// Pictures in a row
+    #[arg(long, default_value_t = 1)]
+    pub(crate) columns: u32,
+    /// Of the JPEG
+    #[arg(long, default_value_t = 80, value_parser = clap::value_parser!(u8).range(1..=100))]
+    pub(crate) quality: u8,
 }
 
 #[derive(Debug, clap::Args)]

@@ -12,12 +12,15 @@
 mod boxes;
 mod compact;
 mod disk;
+mod film;
 mod finish;
+mod follow;
 mod fragment;
 mod in_place;
 mod index;
 mod muxer;
 mod nal;
+mod part;
 mod reader;
 mod salvage;
 #[cfg(test)]
@@ -29,7 +32,9 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 pub use disk::{Disk, DiskError, QUEUE_BYTES};
+pub use film::Film;
 pub use finish::{COMPACT_MAX, Finished, Method, finalise, finalise_by};
+pub use follow::{Follower, Scout};
 pub use index::Index;
 pub use muxer::{Head, Muxer};
 pub use salvage::{salvage, salvage_by, salvage_to};

@@ -4,5 +4,6 @@
 mod judge;
 mod record;
 mod scene;
+mod sheet;
 mod sound_alone;
 mod still;

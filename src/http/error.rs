@@ -253,6 +253,29 @@ impl ApiError {
         Self::new(StatusCode::NOT_FOUND, "not found").detail("no route has this path")
     }
 
+    /// The recording is not one that goes on.
+    pub(super) fn not_watched() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "nothing to watch").detail(
+            "the recording is not going on, or has no frame yet: see its status, and its assets \
+             once it is completed",
+        )
+    }
+
+    /// There is no such picture, or not yet.
+    pub(super) fn no_picture() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "no picture").detail(
+            "of a recording without a picture, one that has no frame yet, or one whose pictures \
+             are not made yet or not kept any more (recording.posters, storage.retention)",
+        )
+    }
+
+    /// As many as may are watching.
+    pub(super) fn too_many_watch() -> Self {
+        let error = Self::new(StatusCode::TOO_MANY_REQUESTS, "too many are watching")
+            .detail("close one of the streams or retry later");
+        error.header(header::RETRY_AFTER, 30.into())
+    }
+
     /// The path takes other methods, which the `Allow` header lists.
     pub(super) fn wrong_method() -> Self {
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "method not allowed")

@@ -27,6 +27,7 @@ const SCHEME: &str = "management_token";
     tags(
         (name = "recordings", description = "Recordings of rooms"),
         (name = "assets", description = "Finished files and links to them"),
+        (name = "pictures", description = "Recordings to look at, also while they go on"),
         (name = "rooms", description = "What happens in rooms, told and asked"),
         (name = "webhooks", description = "What was told to webhook endpoints"),
         (name = "health", description = "For load balancers and orchestrators"),

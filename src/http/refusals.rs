@@ -53,6 +53,17 @@ refusals! {
         ApiError::no_hooks(),
         ApiError::refused("Host: \"other\" is no name of this service".into()),
     ];
+    NotWatched: "There is no such recording, or it is not going on" => [
+        ApiError::not_watched(),
+        ApiError::not_found(),
+    ];
+    TooManyWatch: "As many as may are watching; `Retry-After` says when to ask again" => [
+        ApiError::too_many_watch(),
+    ];
+    NoPicture: "There is no such recording, or no picture of it" => [
+        ApiError::no_picture(),
+        ApiError::not_found(),
+    ];
     NoActiveRoom: "The room is not active" => [ApiError::no_active_room()];
     NoPeer: "The room is not active, or the peer is not in it" => [
         ApiError::no_peer(),

@@ -12,7 +12,7 @@ use super::error::ApiError;
 use super::guard::{self, Guard};
 use super::{
     App, active_rooms, assets, auth, deliveries, files, headers, health, hooks, log, metrics,
-    openapi, recordings, start,
+    openapi, recordings, start, watch,
 };
 use crate::token::Keys;
 
@@ -27,6 +27,11 @@ fn list() -> OpenApiRouter<App> {
         .routes(routes!(recordings::upload))
         .routes(routes!(recordings::get, recordings::delete))
         .routes(routes!(recordings::list))
+        .routes(routes!(watch::live))
+        .routes(routes!(watch::thumbnail))
+        .routes(routes!(watch::poster))
+        .routes(routes!(watch::sprite))
+        .routes(routes!(watch::sprite_index))
         .routes(routes!(assets::list))
         .routes(routes!(assets::get))
         .routes(routes!(assets::presign))

@@ -1,6 +1,7 @@
 //! What a recording has come to once its recorder is gone: its file saved, brought
 //! to where it belongs, and the last step made of it.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
@@ -9,6 +10,7 @@ use super::deliver::{NotPlaced, Rest};
 use super::journal::Tail;
 use super::process::{self, Process, Task};
 use super::redact::redact;
+use super::stills::Finished;
 use super::supervisor::Supervisor;
 use super::told::{self, End, Told};
 use crate::job::{FailureKind, Resolution, StopReason, Summary};
@@ -204,7 +206,9 @@ impl Supervisor {
         started_at: DateTime<Utc>,
         verdict: Verdict,
     ) -> Result<(Step, Rest), Left> {
-        let placed = match self.deliver(file, started_at).await {
+        // Held open: by the time it is looked at, it may have moved or be uploaded.
+        let opened = File::open(file);
+        let mut placed = match self.deliver(file, started_at).await {
             Ok(placed) => placed,
             Err(NotPlaced::Left) => return Err(Left),
             Err(NotPlaced::Lost(message)) => {
@@ -214,6 +218,12 @@ impl Supervisor {
             }
         };
         (asset.destination, asset.path, asset.size) = (placed.destination, placed.key, placed.size);
+        placed.rest.finished = opened.ok().map(|opened| Finished {
+            file: opened,
+            path: file.to_owned(),
+            destination: asset.destination.clone(),
+            key: asset.path.clone(),
+        });
         asset.failed = placed.refused.is_some() || matches!(verdict, Verdict::Failed(_));
         let refused =
             placed.refused.map(|message| Failure { kind: FailureKind::UploadError, message });

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::backoff::Backoff;
+use super::stills::Finished;
 use super::supervisor::{Start, Supervisor};
 use crate::storage::{Destination, Health, Storage, StorageError, Trouble, Upload};
 
@@ -30,6 +31,8 @@ pub(super) struct Placed {
 pub(super) struct Rest {
     file: Option<PathBuf>,
     upload: Option<Upload>,
+    /// What a poster can be made of.
+    pub(super) finished: Option<Finished>,
 }
 
 /// Why a file is nowhere.
@@ -91,7 +94,7 @@ impl Supervisor {
                         tracing::warn!(id = %self.id, destination = name, "the backup has the file");
                     }
                     let file = upload.is_some().then(|| file.to_owned());
-                    let rest = Rest { file, upload };
+                    let rest = Rest { file, upload, finished: None };
                     return Ok(Placed { destination: name, key, size, refused: None, rest });
                 }
                 Tried::Refused(error, upload) => {

@@ -44,6 +44,8 @@ impl Drop for Seat {
         let mut live = self.node.live();
         live.orders.remove(&self.id);
         live.seen.remove(&self.id);
+        drop(live);
+        self.node.glimpses.forget(self.id);
     }
 }
 

@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use super::Node;
 use super::retention::off_runtime;
+use crate::storage::Beside;
 use crate::store::{AssetQuery, Unavailable};
 
 /// A younger file may be one that was placed and whose last step is not stored yet.
@@ -52,7 +53,11 @@ impl Node {
         while !strays.is_empty() {
             let known = self.0.store.assets(&query).await?;
             for owned in &known {
-                strays.remove(Path::new(&owned.asset.path));
+                let path = &owned.asset.path;
+                strays.remove(Path::new(path));
+                for beside in Beside::ALL {
+                    strays.remove(Path::new(&beside.key(path)));
+                }
             }
             query.before = known.last().map(|owned| owned.asset.id);
             if known.len() < BATCH {

@@ -75,9 +75,17 @@ impl Supervisor {
             Start::Fresh | Start::Accepted | Start::Found => self.record_and_keep(&mut seat).await,
         };
         match done {
-            Ok((step, rest)) => {
+            Ok((step, mut rest)) => {
+                let finished = rest.finished.take();
                 self.settle(step).await;
                 rest.clear();
+                // Nobody waits for the pictures.
+                drop(seat);
+                if self.node.recording.posters
+                    && let Some(finished) = finished
+                {
+                    self.node.illustrate(self.id, finished).await;
+                }
             }
             Err(Left) => tracing::info!(id = %self.id, "an upload is left to the next start"),
         }

@@ -15,8 +15,9 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use landlock::{
-    ABI, Access, AccessFs, BitFlags, CompatLevel, Compatible, RestrictionStatus, Ruleset,
-    RulesetAttr, RulesetCreatedAttr, RulesetError, RulesetStatus, Scope, path_beneath_rules,
+    ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, RestrictionStatus,
+    Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetError, RulesetStatus, Scope,
+    path_beneath_rules,
 };
 
 use crate::browser::find_program;
@@ -102,14 +103,36 @@ pub fn confine(own: &[&Path], browser: &BrowserOptions) -> Confinement {
         _ => return Confinement::None("there is no Chromium to allow".into()),
     };
     let rules = Rules::new(own, &program, &browser.ca_files);
-    match rules.enforce(false) {
+    let done = match rules.enforce(false) {
         // Not root enough: the other way costs programs their set-user-id bit,
         // and with it the sandbox of a Chromium that may make no namespaces.
         Err(_) if namespaces() => rules.enforce(true),
         Err(_) => return Confinement::None("it would cost Chromium its sandbox".into()),
         done => done,
-    }
-    .map_or_else(
+    };
+    told(done)
+}
+
+/// Takes every file and every network from the calling thread and whatever it starts;
+/// what is open stays open.
+///
+/// To be called before any other thread is started.
+pub fn seal() -> Confinement {
+    let sealed = || {
+        Ruleset::default()
+            .set_compatibility(CompatLevel::BestEffort)
+            .handle_access(AccessFs::from_all(RULES))?
+            .handle_access(AccessNet::from_all(RULES))?
+            .scope(Scope::from_all(RULES))?
+            .create()?
+            .no_new_privs(true)
+            .restrict_self()
+    };
+    told(sealed())
+}
+
+fn told(done: Result<RestrictionStatus, RulesetError>) -> Confinement {
+    done.map_or_else(
         |error| Confinement::None(error.to_string()),
         |status| match status.ruleset {
             RulesetStatus::FullyEnforced => Confinement::Full,
@@ -194,6 +217,30 @@ mod tests {
     use std::process::Command;
 
     use super::*;
+
+    #[test]
+    fn who_is_sealed_has_what_is_open_and_nothing_else() {
+        let mut open = File::open("/etc/passwd").unwrap();
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let sealed = std::thread::spawn(move || {
+            let sealed = seal();
+            if let Confinement::None(why) = sealed {
+                return Err(why);
+            }
+            assert!(open.read(&mut [0; 8]).is_ok());
+            assert!(File::open("/etc/passwd").is_err());
+            assert!(std::fs::read_dir("/").is_err());
+            assert!(Command::new("/bin/true").status().is_err());
+            if sealed == Confinement::Full {
+                assert!(std::net::TcpStream::connect(address).is_err());
+            }
+            Ok(())
+        });
+        if let Err(why) = sealed.join().unwrap() {
+            eprintln!("not tested here: {why}");
+        }
+    }
 
     /// On a thread of its own, as the rules never come off.
     #[test]

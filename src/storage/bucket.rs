@@ -10,7 +10,8 @@ use object_store::multipart::{MultipartStore, PartId};
 use object_store::path::Path;
 use object_store::signer::{Method, Signer};
 use object_store::{
-    Attribute, Attributes, GetOptions, ObjectStore, ObjectStoreExt, PutMultipartOptions, PutPayload,
+    Attribute, Attributes, GetOptions, ObjectStore, ObjectStoreExt, PutMultipartOptions,
+    PutOptions, PutPayload,
 };
 
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -126,6 +127,21 @@ impl Bucket {
     /// Writes a small object.
     pub(super) async fn put(&self, key: &str, data: Bytes) -> Result<(), StorageError> {
         self.client.store.put(&path(key)?, PutPayload::from_bytes(data)).await?;
+        Ok(())
+    }
+
+    /// Writes a small object that people open.
+    pub(super) async fn put_as(
+        &self,
+        key: &str,
+        data: Bytes,
+        media_type: &'static str,
+    ) -> Result<(), StorageError> {
+        let mut attributes = Attributes::new();
+        attributes.insert(Attribute::ContentType, media_type.into());
+        let options = PutOptions { attributes, ..PutOptions::default() };
+        let payload = PutPayload::from_bytes(data);
+        self.client.store.put_opts(&path(key)?, payload, options).await?;
         Ok(())
     }
 

@@ -5,6 +5,7 @@ mod assets;
 mod bad_input;
 mod errors;
 mod fuzz;
+mod guide;
 mod leftovers;
 mod metrics;
 mod pages;

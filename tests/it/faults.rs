@@ -4,6 +4,7 @@
 //! What a kill of `serve`, or of it and all that it started, leaves is in `service`.
 
 mod disk;
+mod image;
 mod limits;
 mod power;
 

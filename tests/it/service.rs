@@ -6,6 +6,7 @@ mod sigterm;
 mod soak;
 mod told;
 mod verdicts;
+mod watched;
 
 use std::path::Path;
 use std::process::Command;

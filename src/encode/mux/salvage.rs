@@ -5,20 +5,16 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
-use mp4_atom::{Atom, Decode, Free, Ftyp, Mdat, Moof, Moov};
+use mp4_atom::{Atom, Free, Moov};
 
 use super::disk::QUEUE_BYTES;
 use super::finish::{COMPACT_MAX, Finished, Method, conclude, finalise_by, finished};
 use super::fragment::enter;
 use super::index::Index;
 use super::nal::{audio_is_intact, video_is_intact};
+use super::part::PartHead;
 use super::reader::{BoxAt, Reader};
-use super::{MuxError, in_place, verify};
-
-/// No `moof` of ours comes near this; a length beyond it is garbage.
-const MOOF_MAX: u64 = 16 << 20;
-/// No growing `moov` of ours comes near this.
-const HEAD_MAX: u64 = 1 << 20;
+use super::{MuxError, in_place, part as part_file, verify};
 
 /// Turns a part file that nobody finished into an ordinary MP4 at `out`.
 ///
@@ -65,9 +61,7 @@ pub fn salvage_by(
         opened => opened.map_err(MuxError::io("open", part))?,
     };
     let file = Reader::new(&opened, part)?;
-    let ftyp = file.box_at(0)?.filter(|found| found.kind == Ftyp::KIND);
-    let ftyp = ftyp.ok_or(MuxError::NotPart("it does not begin with ftyp"))?;
-    let second = file.box_at(ftyp.end)?.ok_or(MuxError::Empty)?;
+    let second = part_file::second(&file)?;
     match second.kind {
         Moov::KIND => {
             let mut index = scan(&file, &second)?;
@@ -93,15 +87,7 @@ pub fn salvage_by(
 
 /// The index of all complete fragments.
 fn scan(file: &Reader, growing: &BoxAt) -> Result<Index, MuxError> {
-    if growing.end - growing.start > HEAD_MAX {
-        return Err(MuxError::NotPart("its moov is too large"));
-    }
-    let moov = file.read(growing.start, growing.end - growing.start)?;
-    let moov = Moov::decode(&mut moov.as_slice())?;
-    let reserve = file.box_at(growing.end)?.ok_or(MuxError::Empty)?;
-    if reserve.kind != Free::KIND {
-        return Err(MuxError::NotPart("no reserve follows its moov"));
-    }
+    let PartHead { moov, growing, reserve } = part_file::head(file, *growing)?;
     let mut index = Index::new(moov, growing.start, reserve.start, reserve.end)?;
     for sequence in 1.. {
         let start = index.end;
@@ -123,18 +109,9 @@ fn scan(file: &Reader, growing: &BoxAt) -> Result<Index, MuxError> {
 
 /// Enters the fragment at the end of the index, if a complete one lies there.
 fn next(file: &Reader, index: &mut Index, sequence: u32) -> Result<bool, MuxError> {
-    let Some(moof) = file.box_at(index.end)?.filter(|found| found.kind == Moof::KIND) else {
-        return Ok(false);
-    };
-    let Some(mdat) = file.box_at(moof.end)?.filter(|found| found.kind == Mdat::KIND) else {
-        return Ok(false);
-    };
-    if moof.end - moof.start > MOOF_MAX {
-        return Ok(false);
-    }
-    let bytes = file.read(moof.start, moof.end - moof.start)?;
-    let Ok(moof) = Moof::decode(&mut bytes.as_slice()) else { return Ok(false) };
-    Ok(enter(index, sequence, &moof, mdat.body, mdat.end - mdat.body).is_some())
+    let Some(found) = part_file::fragment(file, index.end)? else { return Ok(false) };
+    let mdat = found.mdat;
+    Ok(enter(index, sequence, &found.moof, mdat.body, mdat.end - mdat.body).is_some())
 }
 
 /// Whether every sample of the last fragment looks like one.

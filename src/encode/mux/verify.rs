@@ -153,7 +153,7 @@ fn positions(index: &Index, number: usize, payloads: &[u64]) -> Vec<(u64, u32)> 
 }
 
 /// Offset and size of every sample, by the tables of a file.
-fn listed(trak: &Trak) -> Option<Vec<(u64, u32)>> {
+pub(super) fn listed(trak: &Trak) -> Option<Vec<(u64, u32)>> {
     let stbl = &trak.mdia.minf.stbl;
     let StszSamples::Different { sizes } = &stbl.stsz.samples else { return None };
     let chunks: Vec<u64> = match (&stbl.stco, &stbl.co64) {

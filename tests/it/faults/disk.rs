@@ -4,6 +4,7 @@
 use std::path::Path;
 use std::process::Command as Program;
 
+use super::image::Disk;
 use super::*;
 
 /// A tmpfs of its own, unmounted with the value.
@@ -44,14 +45,14 @@ fn recorder_on(dir: &Path, pages: &Pages) -> (Recorder, Running) {
     (recorder, running)
 }
 
-#[test]
-fn a_full_disk_ends_the_recording_and_not_what_it_has() {
-    let Some(disk) = Mounted::new("size=32m,mode=0711") else { return };
-    let _quiet = quiet();
+/// A recording in `dir` whose disk takes nothing any more while it goes on: it ends,
+/// says so in `word`, and keeps what it has.
+#[track_caller]
+fn assert_kept_when_full(dir: &Path, word: &str) {
     let pages = Pages::over(vec![own_pages()]);
-    let (recorder, running) = recorder_on(disk.path(), &pages);
+    let (recorder, running) = recorder_on(dir, &pages);
     // Somebody else takes what is left.
-    let filler = disk.path().join("filler");
+    let filler = dir.join("filler");
     let _ = Program::new("dd")
         .args(["if=/dev/zero", "bs=64k", "status=none"])
         .arg(format!("of={}", filler.display()))
@@ -60,14 +61,42 @@ fn a_full_disk_ends_the_recording_and_not_what_it_has() {
     let browser = journal::browser(&recorder.events()).unwrap();
     let said = running.wait(PATIENCE);
     assert!(!said.status.success(), "{said:?}");
-    assert!(said.stderr.to_lowercase().contains("space"), "{}", said.stderr);
+    assert!(said.stderr.to_lowercase().contains(word), "{}", said.stderr);
     assert!(group(browser).is_empty(), "the browser is still there");
     // Once there is room again, all of it is there.
     std::fs::remove_file(filler).unwrap();
+    rustix::fs::sync();
     recorder.salvage().wait(PATIENCE).expect_success("recorder --salvage");
     let file = recorder.file();
     assert_eq!(decodes_silently(&file), Ok(()));
     assert!(probe(&file).duration >= 1.0);
+}
+
+#[test]
+fn a_full_disk_ends_the_recording_and_not_what_it_has() {
+    let Some(disk) = Mounted::new("size=32m,mode=0711") else { return };
+    let _quiet = quiet();
+    assert_kept_when_full(disk.path(), "space");
+}
+
+/// A quota that root is not above, as it is above those of users.
+#[test]
+fn a_quota_that_is_used_up_ends_the_recording_and_not_what_it_has() {
+    let dir = scratch();
+    let image = dir.path().join("disk.img");
+    let Some(disk) = Disk::make(&image, 160, &["mkfs.btrfs", "-q"]) else { return };
+    let _quiet = quiet();
+    let own = disk.path().join("own");
+    let own_path = own.to_str().unwrap();
+    for step in [
+        &["quota", "enable", disk.path().to_str().unwrap()][..],
+        &["subvolume", "create", own_path],
+        &["qgroup", "limit", "24M", own_path],
+    ] {
+        let done = Program::new("btrfs").args(step).stdout(std::process::Stdio::null()).status();
+        assert!(done.unwrap().success(), "btrfs {step:?}");
+    }
+    assert_kept_when_full(&own, "quota");
 }
 
 #[test]

@@ -1,7 +1,14 @@
 //! A machine that gives too little: no descriptors, no processes, no time.
 
+use std::fs::File;
+use std::io::{IoSlice, Write};
+use std::mem::MaybeUninit;
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::Command as Program;
+
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 
 use super::*;
 
@@ -36,6 +43,104 @@ fn too_few_processes_are_a_clear_failure() {
         let left = journal::browser(&events).map(group).unwrap_or_default();
         assert!(left.is_empty(), "{most}: {left:?}");
     }
+}
+
+/// The screen that a browser was given: it lies beside its profile.
+fn screen_of(browser: u32) -> UnixStream {
+    let line = std::fs::read(format!("/proc/{browser}/cmdline")).unwrap();
+    let line = String::from_utf8_lossy(&line).into_owned();
+    let profile = line.split(['\0', ' ']).find_map(|part| part.strip_prefix("--user-data-dir="));
+    UnixStream::connect(Path::new(profile.unwrap()).with_file_name("wayland-0")).unwrap()
+}
+
+/// Sends `wl_display.sync` with as many descriptors as one message may carry, which
+/// that request takes none of.
+fn burden(screen: &UnixStream, file: &File, id: u32) -> rustix::io::Result<usize> {
+    let sync: Vec<u8> = [1, 12 << 16, id].into_iter().flat_map(u32::to_ne_bytes).collect();
+    let files = [file.as_fd(); 28];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(28))];
+    let mut ancillary = SendAncillaryBuffer::new(&mut space);
+    assert!(ancillary.push(SendAncillaryMessage::ScmRights(&files)));
+    sendmsg(screen, &[IoSlice::new(&sync)], &mut ancillary, SendFlags::NOSIGNAL)
+}
+
+#[test]
+fn a_browser_that_leaves_no_descriptors_is_replaced_and_the_recording_goes_on() {
+    let _quiet = quiet();
+    let recording = Recording::start();
+    let recorder = recording.running.pid().as_raw_nonzero().get();
+    // A limit that the flood reaches and its replacement does not.
+    let limit = ["--pid", &recorder.to_string(), "--nofile=1024:1024"];
+    assert!(Program::new("prlimit").args(limit).status().unwrap().success());
+    let taken = || std::fs::read_dir(format!("/proc/{recorder}/fd")).unwrap().count();
+    let (screen, file) = (screen_of(recording.browser), File::open("/dev/null").unwrap());
+    for id in 2..60 {
+        burden(&screen, &file, id).unwrap();
+        let before = Instant::now();
+        while taken() < 28 * (id as usize - 1) {
+            assert!(before.elapsed() < PATIENCE, "{} descriptors", taken());
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        if taken() > 1024 * 3 / 4 + 20 {
+            break;
+        }
+    }
+    until("that it is noticed", PATIENCE, || {
+        noticed(&recording.recorder.events(), "no descriptors").then_some(())
+    });
+    drop(screen);
+    until("another browser", PATIENCE, || {
+        journal::browser(&recording.recorder.events()).filter(|&pid| pid != recording.browser)
+    });
+    recording.until_painted();
+    assert!(taken() < 500, "{} descriptors", taken());
+    let (events, still) = recording.finish();
+    println!("{still:.3} s without a new picture");
+    assert!(noticed(&events, "starting browser 2"), "{events:#?}");
+}
+
+/// Requests as fast as they are taken, from a connection that reads its answers.
+fn flood(screen: UnixStream, until: Instant) -> u32 {
+    let mut answers = screen.try_clone().unwrap();
+    let reader = std::thread::spawn(move || {
+        // The server's end closes it.
+        let _ = std::io::copy(&mut answers, &mut std::io::sink());
+    });
+    let (mut id, mut sent) = (2_u32, 0);
+    while Instant::now() < until {
+        // Ids of answered callbacks are free again; these come round late enough.
+        let syncs: Vec<u8> =
+            (0..64).flat_map(|n| [1, 12 << 16, id + n]).flat_map(u32::to_ne_bytes).collect();
+        id = if id > 60_000 { 2 } else { id + 64 };
+        if (&screen).write_all(&syncs).is_err() {
+            break;
+        }
+        sent += 64;
+    }
+    let _ = screen.shutdown(std::net::Shutdown::Both);
+    reader.join().unwrap();
+    sent
+}
+
+#[test]
+fn a_client_that_floods_the_screen_does_not_stop_its_ticks() {
+    let _quiet = quiet();
+    let recording = Recording::start();
+    let until = Instant::now() + Duration::from_secs(5);
+    let floods: Vec<_> = (0..4)
+        .map(|_| {
+            let screen = screen_of(recording.browser);
+            std::thread::spawn(move || flood(screen, until))
+        })
+        .collect();
+    let sent: Vec<u32> = floods.into_iter().map(|flood| flood.join().unwrap()).collect();
+    println!("{sent:?} requests");
+    assert!(sent.iter().sum::<u32>() > 1000, "no flood: {sent:?}");
+    recording.until_painted();
+    let first = recording.browser;
+    let (events, still) = recording.finish();
+    println!("{still:.3} s without a new picture");
+    assert_eq!(journal::browser(&events), Some(first), "{events:#?}");
 }
 
 /// Busy loops, ended with the value.

@@ -3,37 +3,9 @@
 //! the disk, without what only the page cache of the file system holds.
 
 use std::path::{Path, PathBuf};
-use std::process::Command as Program;
 
+use super::image::Disk;
 use super::*;
-
-/// An image that is mounted, until the value goes.
-struct Disk {
-    at: tempfile::TempDir,
-}
-
-impl Disk {
-    /// `None` where this process may not mount.
-    fn mount(image: &Path) -> Option<Self> {
-        let at = scratch();
-        let mounted = Program::new("mount").args(["-o", "loop"]).arg(image).arg(at.path()).status();
-        if mounted.is_ok_and(|status| status.success()) {
-            return Some(Self { at });
-        }
-        eprintln!("not tested here: mounting needs root and loop devices");
-        None
-    }
-
-    fn recording(&self) -> PathBuf {
-        self.at.path().join("recording")
-    }
-}
-
-impl Drop for Disk {
-    fn drop(&mut self) {
-        let _ = Program::new("umount").arg("--lazy").arg(self.at.path()).status();
-    }
-}
 
 /// What `image` holds at one instant: read again and again until two readings are
 /// the same, so that nothing was written while the first was taken.
@@ -52,17 +24,12 @@ fn snapshot(image: &Path) -> Vec<u8> {
 fn a_power_cut_at_any_moment_leaves_a_file_to_salvage() {
     let dir = scratch();
     let image = dir.path().join("disk.img");
-    std::fs::File::create(&image).unwrap().set_len(48 << 20).unwrap();
-    let made = Program::new("mkfs.ext4").args(["-q", "-F"]).arg(&image).status();
-    if !made.is_ok_and(|status| status.success()) {
-        eprintln!("not tested here: mkfs.ext4 is missing");
-        return;
-    }
-    let Some(disk) = Disk::mount(&image) else { return };
+    let Some(disk) = Disk::make(&image, 48, &["mkfs.ext4", "-q", "-F"]) else { return };
     let _quiet = quiet();
     let pages = Pages::over(vec![own_pages()]);
     let url = pages.url("barcode.html");
-    let recorder = Recorder::new(&url, &disk.recording());
+    let place = |disk: &Disk| disk.path().join("recording");
+    let recorder = Recorder::new(&url, &place(&disk));
     let running = recorder.start();
     let t0 = until("a first frame", PATIENCE, || journal::t0(&recorder.events()));
     let mut cuts = Vec::new();
@@ -77,9 +44,9 @@ fn a_power_cut_at_any_moment_leaves_a_file_to_salvage() {
     running.wait(PATIENCE);
     for (clock, copy) in cuts {
         let disk = Disk::mount(&copy).unwrap();
-        let recorder = Recorder::new(&url, &disk.recording());
+        let recorder = Recorder::new(&url, &place(&disk));
         recorder.salvage().wait(PATIENCE).expect_success("recorder --salvage");
-        let file = salvaged_file(&disk.recording());
+        let file = salvaged_file(&place(&disk));
         assert_eq!(decodes_silently(&file), Ok(()), "cut at {clock:.3} s");
         let length = probe(&file).duration;
         println!("cut at {clock:.3} s: {length:.3} s of file");

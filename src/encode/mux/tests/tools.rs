@@ -55,10 +55,16 @@ pub(super) fn hear(path: &Path) -> Vec<i16> {
 /// Every burst that is heard in full comes at exactly its own sample; returns
 /// how many there were.
 pub(super) fn in_sync(sound: &[i16], heard: &[i16]) -> usize {
+    in_sync_from(0, sound, heard)
+}
+
+/// The same of a file that begins with sample `from`.
+pub(super) fn in_sync_from(from: usize, sound: &[i16], heard: &[i16]) -> usize {
     const REACH: usize = 1500;
     let mut found = 0;
-    for start in burst_starts(sound.len()).filter(|start| start + BURST + REACH <= heard.len()) {
-        let burst = &sound[start..start + BURST];
+    let starts = burst_starts(sound.len()).filter(|&start| start >= from + REACH);
+    for start in starts.map(|start| start - from).filter(|s| s + BURST + REACH <= heard.len()) {
+        let burst = &sound[from + start..][..BURST];
         let likeness = |shift: &usize| -> i64 {
             let there = &heard[start + shift - REACH..];
             burst.iter().zip(there).map(|(&a, &b)| i64::from(a) * i64::from(b)).sum()
