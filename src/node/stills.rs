@@ -29,6 +29,8 @@ const WORDS: u64 = 500;
 /// Small pictures of a sprite sheet at most: ten rows of ten.
 const SPRITES: usize = 100;
 const SPRITE_COLUMNS: u32 = 10;
+/// Bytes of keyframes that a sheet is made of at most.
+const SHEET_BYTES: usize = 128 << 20;
 /// Longer edge of a small picture, in pixels.
 const SPRITE_EDGE: u32 = 160;
 /// Longer edge of a poster: that of the largest recording.
@@ -133,12 +135,15 @@ fn pick(file: File, path: &Path) -> Result<Option<Picked>, MuxError> {
         return Ok(None);
     };
     let Some(poster) = film.read(fullest)? else { return Ok(None) };
-    let (mut sprites, mut times) = (Vec::new(), Vec::new());
+    let (mut sprites, mut times, mut bytes) = (Vec::new(), Vec::new(), 0);
     for number in chosen {
-        if let Some(frame) = film.read(number)? {
-            sprites.push(frame);
-            times.push(keyframes[number].0);
+        let Some(frame) = film.read(number)? else { continue };
+        bytes += frame.len();
+        if bytes > SHEET_BYTES {
+            break;
         }
+        sprites.push(frame);
+        times.push(keyframes[number].0);
     }
     Ok(Some(Picked { poster, sprites, times, duration: film.duration() }))
 }

@@ -11,7 +11,12 @@ use mp4_atom::{Codec, Trak};
 use super::MuxError;
 use super::nal::units;
 use super::reader::Reader;
-use super::verify::{listed, ordinary};
+use super::verify::{layout, listed, ordinary};
+
+/// No `moov` of ours comes near this, nor a keyframe near the other: a recorder that a
+/// page has taken over must not fill the memory of who reads its file.
+const MOOV_MAX: u64 = 256 << 20;
+const KEYFRAME_MAX: u32 = 16 << 20;
 
 /// See the module's documentation.
 #[derive(Debug)]
@@ -33,7 +38,12 @@ impl Film {
     /// [`MuxError::Verify`] if it is not a file that was finished here; what the
     /// operating system says.
     pub fn open(file: File, path: &Path) -> Result<Option<Self>, MuxError> {
-        let (moov, _) = ordinary(&Reader::new(&file, path)?)?;
+        let reader = Reader::new(&file, path)?;
+        let found = layout(&reader)?.moov;
+        if found.end - found.start > MOOV_MAX {
+            return Err(MuxError::Verify("its moov is too large"));
+        }
+        let (moov, _) = ordinary(&reader)?;
         let Some(video) = moov.trak.into_iter().find(|trak| trak.mdia.minf.vmhd.is_some()) else {
             return Ok(None);
         };
@@ -74,6 +84,9 @@ impl Film {
     /// What the operating system says.
     pub fn read(&self, number: usize) -> Result<Option<Vec<u8>>, MuxError> {
         let Some(&(at, size, _)) = self.keyframes.get(number) else { return Ok(None) };
+        if size > KEYFRAME_MAX {
+            return Ok(None);
+        }
         let sample = Reader::new(&self.file, &self.path)?.read(at, size.into())?;
         Ok(access_unit(&self.video, &sample))
     }

@@ -5,10 +5,13 @@
 use mp4_atom::{Atom, Decode, Free, Ftyp, Mdat, Moof, Moov};
 
 use super::MuxError;
+use super::disk::QUEUE_BYTES;
 use super::reader::{BoxAt, Reader};
 
 /// No `moof` of ours comes near this; a length beyond it is garbage.
 const MOOF_MAX: u64 = 16 << 20;
+/// Nor does half a second of media: more than this never waits for the disk.
+const MDAT_MAX: u64 = QUEUE_BYTES as u64;
 /// No growing `moov` of ours comes near this.
 const HEAD_MAX: u64 = 1 << 20;
 
@@ -61,7 +64,7 @@ pub(super) fn fragment(file: &Reader, start: u64) -> Result<Option<PartFragment>
     let Some(mdat) = file.box_at(moof.end)?.filter(|found| found.kind == Mdat::KIND) else {
         return Ok(None);
     };
-    if moof.end - moof.start > MOOF_MAX {
+    if moof.end - moof.start > MOOF_MAX || mdat.end - mdat.start > MDAT_MAX {
         return Ok(None);
     }
     let bytes = file.read(moof.start, moof.end - moof.start)?;

@@ -7,6 +7,7 @@ use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::Command as Program;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 
@@ -100,21 +101,21 @@ fn a_browser_that_leaves_no_descriptors_is_replaced_and_the_recording_goes_on() 
 }
 
 /// Requests as fast as they are taken, from a connection that reads its answers.
-fn flood(screen: UnixStream, until: Instant) -> u32 {
+fn flood(screen: &UnixStream, enough: &AtomicBool) -> u64 {
     let mut answers = screen.try_clone().unwrap();
     let reader = std::thread::spawn(move || {
-        // The server's end closes it.
+        // Until it is closed, by whichever end.
         let _ = std::io::copy(&mut answers, &mut std::io::sink());
     });
     let (mut id, mut sent) = (2_u32, 0);
-    while Instant::now() < until {
-        // Ids of answered callbacks are free again; these come round late enough.
-        let syncs: Vec<u8> =
-            (0..64).flat_map(|n| [1, 12 << 16, id + n]).flat_map(u32::to_ne_bytes).collect();
-        id = if id > 60_000 { 2 } else { id + 64 };
-        if (&screen).write_all(&syncs).is_err() {
+    while !enough.load(Ordering::Relaxed) {
+        let syncs = (0..64).flat_map(|n| [1, 12 << 16, id + n]).flat_map(u32::to_ne_bytes);
+        let mut screen = screen;
+        if screen.write_all(&syncs.collect::<Vec<_>>()).is_err() {
             break;
         }
+        // Ids of answered callbacks are free again; these come round late enough.
+        id = if id > 60_000 { 2 } else { id + 64 };
         sent += 64;
     }
     let _ = screen.shutdown(std::net::Shutdown::Both);
@@ -123,24 +124,29 @@ fn flood(screen: UnixStream, until: Instant) -> u32 {
 }
 
 #[test]
-fn a_client_that_floods_the_screen_does_not_stop_its_ticks() {
+fn a_browser_that_floods_the_screen_costs_pictures_and_not_the_recording() {
     let _quiet = quiet();
     let recording = Recording::start();
-    let until = Instant::now() + Duration::from_secs(5);
-    let floods: Vec<_> = (0..4)
-        .map(|_| {
-            let screen = screen_of(recording.browser);
-            std::thread::spawn(move || flood(screen, until))
-        })
-        .collect();
-    let sent: Vec<u32> = floods.into_iter().map(|flood| flood.join().unwrap()).collect();
-    println!("{sent:?} requests");
-    assert!(sent.iter().sum::<u32>() > 1000, "no flood: {sent:?}");
+    let screen = screen_of(recording.browser);
+    let enough = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let flood = scope.spawn(|| flood(&screen, &enough));
+        // As long as it lasts, or until its browser is held to account for it.
+        let patience = Instant::now() + by_length(Duration::from_secs(8), Duration::from_secs(20));
+        while Instant::now() < patience
+            && !noticed(&recording.recorder.events(), "starting browser 2")
+        {
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        enough.store(true, Ordering::Relaxed);
+        let sent = flood.join().unwrap();
+        println!("{sent} requests");
+        assert!(sent > 10_000, "no flood: {sent} requests");
+    });
     recording.until_painted();
-    let first = recording.browser;
-    let (events, still) = recording.finish();
+    // As long as the clock says, its sound without a hole: that is judged there.
+    let (_, still) = recording.finish();
     println!("{still:.3} s without a new picture");
-    assert_eq!(journal::browser(&events), Some(first), "{events:#?}");
 }
 
 /// Busy loops, ended with the value.
