@@ -2,14 +2,18 @@
 //! what came of it into words and an exit code.
 
 pub(crate) mod args;
+pub(crate) mod backup;
 pub(crate) mod bug_report;
 pub(crate) mod config;
 pub(crate) mod demo;
+pub(crate) mod doctor;
 mod exit;
+pub(crate) mod health;
 pub(crate) mod logging;
 mod progress;
 pub(crate) mod record;
 pub(crate) mod recorder;
+pub(crate) mod reference;
 pub(crate) mod salvage;
 pub(crate) mod serve;
 pub(crate) mod stills;
@@ -17,9 +21,13 @@ pub(crate) mod storage;
 pub(crate) mod token;
 pub(crate) mod upload;
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use roomreel::config::Config;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
+use url::Url;
 
 pub(crate) use exit::Exit;
 
@@ -45,4 +53,15 @@ fn shutdown_on_signal(shutdown: CancellationToken) -> std::io::Result<()> {
         shutdown.cancel();
     });
     Ok(())
+}
+
+/// Where this machine reaches the service that runs with this configuration.
+fn service_url(config: &Config) -> Result<Url, Exit> {
+    let mut address = config.server.listen;
+    address.set_ip(match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    });
+    Url::parse(&format!("http://{address}")).map_err(Exit::usage)
 }

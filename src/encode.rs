@@ -13,6 +13,7 @@ mod intake;
 mod level;
 pub mod mux;
 mod nal;
+mod offer;
 mod sheet;
 mod still;
 #[cfg(test)]
@@ -31,6 +32,7 @@ use tokio::sync::mpsc::UnboundedSender;
 pub use error::{EncodeError, ErrorKind};
 pub use intake::Intake;
 use intake::Item;
+pub use offer::{REQUIRED, offered};
 pub use sheet::{Sheet, sheet};
 use worker::{Finished, Parts, Worker};
 

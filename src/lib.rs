@@ -17,6 +17,7 @@
 //! - [`token`]: who may call, and what the bot joins rooms with.
 //! - [`webhook`], [`net`]: what it tells others, and where a request may lead it.
 //! - [`metrics`]: what it measures, as Prometheus reads it.
+//! - [`doctor`]: what of a machine and a configuration works. Asks all of the above.
 //! - [`demo`]: a small WebRTC room to meet in and to record.
 
 pub mod automation;
@@ -25,6 +26,7 @@ pub mod clock;
 pub mod config;
 pub mod demo;
 pub mod display;
+pub mod doctor;
 pub mod encode;
 pub mod http;
 pub mod job;

@@ -34,7 +34,7 @@ pub use connect::is_credential;
 pub use destination::{Destination, LinkLife};
 pub use error::{StorageError, Trouble};
 pub use probe::{Finding, Health};
-pub use sign::{BadLink, Link};
+pub use sign::{BadLink, LINKS_KEY, Link};
 pub use upload::Upload;
 
 use sign::Links;

@@ -27,7 +27,7 @@ pub use id::{BadId, Id};
 pub use outbox::{Delivery, DeliveryQuery, DeliveryState, Outbox, OutboxEvent, Outcome, Replayed};
 pub use recording::{Asset, Failure, OwnedAsset, Recording, Step, StopAsked, Terms, WebhookTarget};
 pub use rooms::{Attended, Received, Rooms};
-pub use sqlite::{OpenError, SqliteStore};
+pub use sqlite::{OpenError, SqliteStore, back_up};
 
 use crate::job::{IllegalTransition, State};
 

@@ -31,6 +31,10 @@ pub(crate) enum Command {
     Demo(Demo),
     /// Print a management token for the service's API
     Token(Token),
+    /// Say what of this machine and configuration works, and what to do about the rest
+    Doctor(super::doctor::Doctor),
+    /// Ask the running service whether it can take recordings on
+    Health(super::health::Health),
     /// Look at the service's configuration
     Config(Config),
     /// Look at the places that recordings go to
@@ -39,8 +43,14 @@ pub(crate) enum Command {
     Upload(Upload),
     /// Make a finished file out of the part file of a recording that was killed
     Salvage(Salvage),
+    /// Copy what the service remembers, while it runs
+    Backup(super::backup::Backup),
     /// Write what is known of one recording of the service, without secrets
     BugReport(BugReport),
+    /// Print the completions of a shell
+    Completions(super::reference::Completions),
+    /// Print the manual page
+    Man(super::reference::Man),
     /// One recording of the service; the spec comes on standard input
     #[command(hide = true)]
     Recorder(Recorder),

@@ -8,7 +8,7 @@ use roomreel::http;
 use tokio_util::sync::CancellationToken;
 
 use super::args::Serve;
-use super::{Exit, runtime, shutdown_on_signal};
+use super::{Exit, doctor, runtime, shutdown_on_signal};
 
 pub(crate) fn run(args: Serve) -> Result<(), Exit> {
     let mut config =
@@ -25,6 +25,7 @@ pub(crate) fn run(args: Serve) -> Result<(), Exit> {
         config.browser.loopback_webrtc = true;
         config.net.sockets.extend(reached_by(demo));
     }
+    doctor::refuse(&config)?;
     runtime()?.block_on(async {
         let shutdown = CancellationToken::new();
         shutdown_on_signal(shutdown.clone()).map_err(Exit::failure)?;

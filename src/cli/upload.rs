@@ -11,7 +11,7 @@ use serde::Deserialize;
 use url::Url;
 
 use super::args::Upload;
-use super::{Exit, runtime};
+use super::{Exit, runtime, service_url};
 
 /// How long the token is good that is minted for this.
 const TOKEN_LIFE: Duration = Duration::from_secs(24 * 3600);
@@ -48,7 +48,7 @@ pub(crate) fn run(args: Upload) -> Result<(), Exit> {
     let config = Config::load(args.config.as_deref(), std::env::vars_os()).map_err(Exit::usage)?;
     let base = match args.url {
         Some(url) => url,
-        None => Url::parse(&format!("http://{}", config.server.listen)).map_err(Exit::usage)?,
+        None => service_url(&config)?,
     };
     let keys = Keys::new(config.auth.keys);
     let token = keys.find(None).and_then(|key| mint_management(key, TOKEN_LIFE));

@@ -106,7 +106,7 @@ pub fn confine(own: &[&Path], browser: &BrowserOptions) -> Confinement {
     let done = match rules.enforce(false) {
         // Not root enough: the other way costs programs their set-user-id bit,
         // and with it the sandbox of a Chromium that may make no namespaces.
-        Err(_) if namespaces() => rules.enforce(true),
+        Err(_) if namespaces_off().is_none() => rules.enforce(true),
         Err(_) => return Confinement::None("it would cost Chromium its sandbox".into()),
         done => done,
     };
@@ -142,11 +142,12 @@ fn told(done: Result<RestrictionStatus, RulesetError>) -> Confinement {
     )
 }
 
-/// True if Chromium's sandbox needs no help of a set-user-id program.
-fn namespaces() -> bool {
+/// The switch of this kernel, and its value, that keeps ordinary users from making
+/// namespaces. Without one, Chromium's sandbox needs no help of a set-user-id program.
+pub fn namespaces_off() -> Option<(&'static str, &'static str)> {
     let is =
         |path: &str, value: &str| std::fs::read_to_string(path).is_ok_and(|t| t.trim() == value);
-    !NAMESPACES_OFF.iter().any(|(path, value)| is(path, value))
+    NAMESPACES_OFF.iter().copied().find(|(path, value)| is(path, value))
 }
 
 /// Paths by what may be done beneath them.

@@ -14,7 +14,7 @@ use chrono::{DateTime, Utc};
 use url::Url;
 
 /// The name in the data directory of the key that signs links.
-const KEY: &str = "links.key";
+pub const LINKS_KEY: &str = "links.key";
 /// Bytes of a key.
 const LENGTH: usize = 32;
 
@@ -50,7 +50,7 @@ pub(super) struct Links {
 impl Links {
     /// Takes the key from the data directory, where one is made if it is missing.
     pub(super) fn open(data: &Path, base: Url) -> io::Result<Self> {
-        Ok(Self { key: Key::load_or_make(&data.join(KEY))?, base })
+        Ok(Self { key: Key::load_or_make(&data.join(LINKS_KEY))?, base })
     }
 
     /// A URL under which the asset's file can be had until `now + life`.

@@ -9,6 +9,7 @@
 //! read is one statement, so it sees one moment. A commit is on disk when its
 //! call is answered (`synchronous = FULL`).
 
+mod backup;
 mod doc;
 mod open;
 mod outbox;
@@ -18,6 +19,7 @@ mod rooms;
 use chrono::{DateTime, Utc};
 use sqlx::{QueryBuilder, Sqlite, SqlitePool, Transaction};
 
+pub use self::backup::back_up;
 pub use self::open::OpenError;
 use super::Unavailable;
 

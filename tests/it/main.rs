@@ -3,10 +3,14 @@
 
 mod api;
 mod automation;
+mod backup;
+mod behind_a_proxy;
 mod browser;
+mod container;
 mod crash;
 mod demo;
 mod dependencies;
+mod doctor;
 mod egress;
 mod faults;
 mod fences;
@@ -25,6 +29,7 @@ mod record_sound;
 mod record_users;
 mod recorder_pause;
 mod recorder_salvage;
+mod reference;
 mod service;
 mod storage;
 mod support;

@@ -153,7 +153,7 @@ async fn connect(
 }
 
 /// True for a file with our mark, and for an empty one.
-async fn is_ours(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+pub(super) async fn is_ours(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
     let (id, tables): (i32, i64) = sqlx::query_as(
         "SELECT (SELECT application_id FROM pragma_application_id), \
          (SELECT count(*) FROM sqlite_schema)",
