@@ -7,6 +7,7 @@
 
 mod auth;
 mod automation;
+mod dashboard;
 mod destination;
 mod duration;
 mod environment;
@@ -34,6 +35,7 @@ pub(crate) use environment::is_setting;
 
 pub use auth::{AppKey, Auth, SHORTEST_SECRET};
 pub use automation::Automation;
+pub use dashboard::Dashboard;
 pub use destination::{BUILT_IN, Destination, Kind, LONGEST_LINK, Sse, Style};
 pub use duration::parse as parse_duration;
 pub use hooks::{Hooks, Sender};
@@ -79,6 +81,8 @@ pub struct Config {
     pub hooks: Hooks,
     /// What starts and stops recordings by itself.
     pub automation: Automation,
+    /// The pages for people.
+    pub dashboard: Dashboard,
     /// The program started as `PROGRAM recorder --dir DIR`; this very binary
     /// when absent. No setting of the file: it exists to be replaced in tests.
     #[serde(skip)]
@@ -384,7 +388,7 @@ impl Config {
         let sections = sections.and(self.meeting.check(self.auth.peer_key().is_some()));
         let sections = sections.and(self.hooks.check());
         let sections = sections.and(self.automation.check(self.meeting.has_template()));
-        let sections = sections.and(self.presence.check());
+        let sections = sections.and(self.presence.check()).and(self.dashboard.check());
         sections.map_err(|(setting, problem)| ConfigError::Value { setting, problem })?;
         self.storage.check()?;
         self.webhooks.check()
@@ -411,7 +415,7 @@ fn describe(error: &figment::Error, path: Option<&Path>) -> String {
 /// section that holds secrets: this text is printed.
 fn without_values(error: &figment::Error) -> String {
     use figment::error::Kind;
-    let secret = ["auth", "page", "storage"];
+    let secret = ["auth", "dashboard", "page", "storage"];
     let secret = error.path.first().is_some_and(|section| secret.contains(&section.as_str()));
     match &error.kind {
         Kind::InvalidType(_, expected) if secret => format!("wrong type, expected {expected}"),

@@ -5,7 +5,8 @@
 //! `files.rs` alone, which asks `storage` where they are.
 //!
 //! A request passes `log`, `guard` (who may call from where), `auth` (with which
-//! token) and then one handler of `routes`, the one list of them.
+//! token) and then one handler of `routes`, the one list of them. Pages for people
+//! are in `dashboard`, which has a list and a gate of its own.
 //!
 //! Logging: one line for each request, without its query; a failure's cause is
 //! on that line and nowhere else.
@@ -15,6 +16,7 @@ mod assets;
 mod attempts;
 mod auth;
 mod body;
+mod dashboard;
 mod deliveries;
 mod error;
 mod files;
@@ -45,14 +47,16 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
+use self::attempts::Attempts;
+use self::dashboard::Desk;
 use self::guard::Guard;
 use crate::automation::{self, Automaton, Bots};
 use crate::config::{self, Config, ConfigError};
 use crate::net;
-use crate::node::{Claim, Node};
+use crate::node::{Claim, Node, StopError};
 use crate::session::SessionId;
 use crate::storage::{SetupError as StorageError, Storage};
-use crate::store::{OpenError, Recording, Rooms, SqliteStore, Store, Unavailable};
+use crate::store::{Id, OpenError, Recording, Rooms, SqliteStore, Store, Unavailable};
 use crate::token::Keys;
 use crate::webhook::{Deliverer, Senders, SetupError};
 
@@ -258,7 +262,12 @@ impl Server {
         };
         let keys = Keys::new(config.auth.keys.clone());
         let guard = Guard::new(address, &config.server, !keys.is_empty());
-        let routes = routes::router(app, guard, keys);
+        let attempts = Arc::new(Attempts::new());
+        let public = config.server.public_url.clone();
+        let desk = config.dashboard.enabled.then(|| {
+            Desk::new(app.clone(), &config.dashboard, public, keys.clone(), Arc::clone(&attempts))
+        });
+        let routes = routes::router(app, guard, keys, attempts, desk);
         Ok(Self {
             listener,
             address,
@@ -342,6 +351,13 @@ impl App {
                 recording
             }
         }
+    }
+
+    /// Stops a recording by hand.
+    async fn stop(&self, id: Id) -> Result<Recording, StopError> {
+        let recording = self.node.stop(id).await?;
+        self.keep_hands_off(&recording).await;
+        Ok(recording)
     }
 
     /// Who stops a recording by hand does not want rules to start another.

@@ -95,7 +95,7 @@ fn service(reading: &Reading) {
 }
 
 fn recording(vitals: &Vitals) {
-    let Vitals { id, room_id, stats, others, usage } = vitals;
+    let Vitals { id, room_id, stats, others, usage, .. } = vitals;
     let labels = || vec![("recording_id", id.to_string()), ("room_id", room_id.clone())];
     if let Some(others) = others {
         let help = "Others whom the page of the recording shows; absent while it cannot tell";

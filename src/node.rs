@@ -12,6 +12,7 @@ mod conclusion;
 mod control;
 mod deliver;
 mod journal;
+mod load;
 mod orders;
 mod process;
 mod recovery;
@@ -39,6 +40,7 @@ use tokio_util::task::TaskTracker;
 use url::Url;
 
 pub use self::claim::Claim;
+pub use self::load::{Load, Machine, Space, Working};
 pub use self::report::report;
 pub use self::requests::{StopError, UploadError};
 use self::seat::Live;

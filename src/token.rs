@@ -42,6 +42,8 @@ struct Claims {
     version: u32,
     #[serde(default)]
     iat: Option<f64>,
+    #[serde(default)]
+    exp: f64,
 }
 
 /// The same, as they are minted.
@@ -116,6 +118,11 @@ impl Keys {
     /// claim is believed. `nbf`, `iat` and `jti` may be absent, as real clients
     /// leave them out; `exp` may not.
     pub fn check_management(&self, token: &str) -> Result<(), Refused> {
+        self.management_life(token).map(drop)
+    }
+
+    /// The same; for how long the token is still good.
+    pub fn management_life(&self, token: &str) -> Result<Duration, Refused> {
         if token.len() > LONGEST_TOKEN {
             return Err(Refused::Malformed);
         }
@@ -135,14 +142,16 @@ impl Keys {
         let claims = jsonwebtoken::decode::<Claims>(token, &secret, &rules)
             .map_err(|error| refusal(error.kind()))?
             .claims;
-        let latest = (Utc::now().timestamp() + LEEWAY_S as i64) as f64;
+        let now = Utc::now().timestamp();
+        let latest = (now + LEEWAY_S as i64) as f64;
         if claims.iat.is_some_and(|iat| iat > latest) {
             return Err(Refused::TooEarly);
         }
         if claims.kind != "management" || claims.version != VERSION {
             return Err(Refused::WrongKind);
         }
-        Ok(())
+        // A cast of what is negative or too large saturates.
+        Ok(Duration::from_secs((claims.exp - now as f64) as u64))
     }
 }
 

@@ -15,7 +15,7 @@ use super::refusals::{BadRequest, NoAsset, NoLink};
 use super::view::{AssetStatus, OwnedAssetView, Page, PresignedView};
 use super::{App, body};
 use crate::config::LONGEST_LINK;
-use crate::storage::{LinkLife, Presigned};
+use crate::storage::{LinkLife, Presigned, StorageError};
 use crate::store::{Asset, AssetQuery};
 
 /// How long a link holds at most, in seconds: what all providers' signatures allow.
@@ -130,13 +130,24 @@ pub(super) async fn presign(
         None => LinkLife::Usual(None),
     };
     let owned = app.store.asset(id).await?.ok_or_else(ApiError::no_asset)?;
-    let Asset { id, destination, path, .. } = &owned.asset;
-    let (id, storage) = (id.to_string(), &app.storage);
-    let presigned = storage.presign(&id, destination, path, life, Utc::now()).await;
+    let presigned = app.link(&owned.asset, life).await;
     let Presigned { url, life } = presigned.map_err(ApiError::no_link)?;
-    let path = storage.uri(destination, path);
+    let Asset { id, destination, path, .. } = &owned.asset;
+    let (id, path) = (id.to_string(), app.storage.uri(destination, path));
     let shown = PresignedView { id, path, url, expiry: life.as_secs() };
     Ok(body::answer(StatusCode::OK, &shown))
+}
+
+impl App {
+    /// A link to an asset's file.
+    pub(super) async fn link(
+        &self,
+        asset: &Asset,
+        life: LinkLife,
+    ) -> Result<Presigned, StorageError> {
+        let Asset { id, destination, path, .. } = asset;
+        self.storage.presign(&id.to_string(), destination, path, life, Utc::now()).await
+    }
 }
 
 /// The last of several values counts.

@@ -1,6 +1,7 @@
 //! How often somebody may show what proves nothing. `auth` asks here after each
 //! failure; who is refused is told to wait. A good token is never asked about:
-//! behind one address may be many, and none of them can lock out the others.
+//! behind one address may be many, and none of them can lock out the others. A
+//! password can be guessed: the dashboard asks before it looks at one.
 //!
 //! Constant memory: addresses share a number of places, and those that fall on the
 //! same place share its patience. Which do is different in each process.
@@ -47,7 +48,7 @@ impl Attempts {
 
     /// Counts a failure of `who` at `now`, unless there were too many.
     pub(super) fn failed(&self, who: IpAddr, now: Instant) -> Result<(), Wait> {
-        let n = self.hasher.hash_one(network(who)) as usize % PLACES;
+        let n = self.place(who);
         let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
         let place = &mut places[n];
         if place.clear <= now {
@@ -60,6 +61,19 @@ impl Attempts {
         }
         let seconds = (owed - STEP * BURST).as_millis().div_ceil(1000).max(1) as u64;
         Err(Wait { seconds, first: !std::mem::replace(&mut place.told, true) })
+    }
+
+    /// Takes back one failure of `who`, which was none after all.
+    pub(super) fn forgive(&self, who: IpAddr) {
+        let n = self.place(who);
+        let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(clear) = places[n].clear.checked_sub(STEP) {
+            places[n].clear = clear;
+        }
+    }
+
+    fn place(&self, who: IpAddr) -> usize {
+        self.hasher.hash_one(network(who)) as usize % PLACES
     }
 }
 
@@ -95,6 +109,19 @@ mod tests {
             assert_eq!(failed(1000), Ok(()));
         }
         assert_eq!(failed(1000), Err(Wait { seconds: 6, first: true }));
+    }
+
+    #[test]
+    fn what_was_no_failure_is_taken_back() {
+        let (attempts, who, now) = (Attempts::new(), address("192.0.2.1"), Instant::now());
+        for _ in 0..10 * BURST {
+            assert_eq!(attempts.failed(who, now), Ok(()));
+            attempts.forgive(who);
+        }
+        while attempts.failed(who, now).is_ok() {}
+        attempts.forgive(who);
+        assert_eq!(attempts.failed(who, now), Ok(()));
+        assert!(attempts.failed(who, now).is_err());
     }
 
     #[test]

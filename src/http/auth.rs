@@ -1,16 +1,18 @@
 //! Asks for a token. Whatever is not named here as open needs one, also paths
-//! that are no route: a route that is added is closed until it is opened.
+//! that are no route: a route that is added is closed until it is opened. Pages of
+//! the dashboard do not come by here: they have a gate of their own.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
 
 use axum::extract::{ConnectInfo, MatchedPath, Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::attempts::Attempts;
+use super::dashboard::Sessions;
 use super::error::ApiError;
 use crate::token::Keys;
 
@@ -28,15 +30,37 @@ pub(super) const OPEN: [&str; 8] = [
     "/docs/{*rest}",
 ];
 
+/// What the pages of the dashboard show of a recording: a browser sends no token for
+/// a picture, but the cookie of who is signed in.
+const PICTURES: [&str; 4] = ["thumbnail.jpg", "live.mp4", "poster.jpg", "sprite.jpg"];
+const RECORDING: &str = "/v2/recordings/{recording_id}/";
+
 /// Who may call, and how often others may try.
 pub(super) struct Gate {
     keys: Keys,
-    attempts: Attempts,
+    attempts: Arc<Attempts>,
+    /// Who is signed in to the dashboard, if there is one.
+    sessions: Option<Arc<Sessions>>,
 }
 
 impl Gate {
-    pub(super) fn new(keys: Keys) -> Self {
-        Self { keys, attempts: Attempts::new() }
+    pub(super) fn new(
+        keys: Keys,
+        attempts: Arc<Attempts>,
+        sessions: Option<Arc<Sessions>>,
+    ) -> Self {
+        Self { keys, attempts, sessions }
+    }
+
+    /// True if the dashboard's pages show what is asked for, and somebody who is
+    /// signed in there asks.
+    fn is_shown(&self, path: Option<&str>, request: &Request) -> bool {
+        let name = path.and_then(|path| path.strip_prefix(RECORDING));
+        let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+        let signed_in = |sessions: &Arc<Sessions>| sessions.find(request.headers()).is_some();
+        reads
+            && name.is_some_and(|name| PICTURES.contains(&name))
+            && self.sessions.as_ref().is_some_and(signed_in)
     }
 }
 
@@ -49,7 +73,8 @@ pub(super) async fn check(State(gate): State<Arc<Gate>>, request: Request, next:
     let who = who.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |ConnectInfo(from)| from.ip());
     // Who shows nothing guesses nothing.
     let guesses = open || request.headers().contains_key(header::AUTHORIZATION);
-    let response = if gate.keys.is_empty() || open {
+    let shown = gate.is_shown(path, &request);
+    let response = if gate.keys.is_empty() || open || shown {
         next.run(request).await
     } else {
         match judge(&gate.keys, request.headers()) {

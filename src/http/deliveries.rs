@@ -14,7 +14,7 @@ use super::query::{self, Wrong};
 use super::refusals::{BadReplay, BadRequest};
 use super::view::{DeliveryStatus, DeliveryView, HistoryView, Pagination, ReplayView};
 use super::{App, body};
-use crate::store::{DeliveryQuery, Id};
+use crate::store::{Delivery, DeliveryQuery, Id, Recording, Replayed, Unavailable};
 
 /// Deliveries on a page, and the most.
 const PAGE: usize = 10;
@@ -22,7 +22,7 @@ const LONGEST_PAGE: usize = 100;
 /// Pages that can be turned to.
 const LAST_PAGE: usize = 1_000;
 /// Deliveries that one call makes again, at most.
-const MOST_REPLAYED: usize = 1_000;
+pub(super) const MOST_REPLAYED: usize = 1_000;
 const STATUSES: &str = "all, failed, success, pending";
 
 /// What was told to webhook endpoints, newest first
@@ -49,24 +49,46 @@ pub(super) async fn list(
     State(app): State<App>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
-    let (mut filter, page, limit) = parse_query(query.as_deref())?;
-    // One more than is shown tells whether there is a next page.
-    filter.limit = page * limit + 1;
-    let found = app.store.deliveries(&filter).await?;
-    let has_next = found.len() > page * limit;
-    let mut events = Vec::new();
-    for delivery in found.iter().skip((page - 1) * limit).take(limit) {
-        // One that was removed in between takes its deliveries with it.
-        if let Some(recording) = app.store.get(delivery.event.recording_id).await? {
-            events.push(DeliveryView::of(delivery, &recording));
-        }
-    }
+    let (filter, page, limit) = parse_query(query.as_deref())?;
+    let (told, has_next) = app.history(filter, page, limit).await?;
+    let events = told.iter().map(|(delivery, of)| DeliveryView::of(delivery, of)).collect();
     let pagination =
         Pagination { current_page: page, page_size: limit, has_next, has_prev: page > 1 };
     Ok(body::answer(StatusCode::OK, &HistoryView { events, pagination }))
 }
 
-fn parse_query(text: Option<&str>) -> Result<(DeliveryQuery, usize, usize), ApiError> {
+impl App {
+    /// The deliveries of one page, each with its recording, and whether there is
+    /// another page.
+    pub(super) async fn history(
+        &self,
+        mut filter: DeliveryQuery,
+        page: usize,
+        limit: usize,
+    ) -> Result<(Vec<(Delivery, Recording)>, bool), Unavailable> {
+        // One more than is shown tells whether there is a next page.
+        filter.limit = page * limit + 1;
+        let found = self.store.deliveries(&filter).await?;
+        let has_next = found.len() > page * limit;
+        let mut told = Vec::new();
+        for delivery in found.into_iter().skip((page - 1) * limit).take(limit) {
+            // One that was removed in between takes its deliveries with it.
+            if let Some(recording) = self.store.get(delivery.event.recording_id).await? {
+                told.push((delivery, recording));
+            }
+        }
+        Ok((told, has_next))
+    }
+
+    /// Makes again the newest deliveries that match; how many.
+    pub(super) async fn replay(&self, filter: DeliveryQuery) -> Result<Replayed, Unavailable> {
+        let replayed = self.store.replay(&filter, Utc::now()).await?;
+        self.told.notify_one();
+        Ok(replayed)
+    }
+}
+
+pub(super) fn parse_query(text: Option<&str>) -> Result<(DeliveryQuery, usize, usize), ApiError> {
     let (mut filter, mut page, mut limit) = (DeliveryQuery::default(), 1, PAGE);
     let mut wrong = Wrong::default();
     for (name, value) in query::pairs(text) {
@@ -153,8 +175,7 @@ pub(super) async fn replay(State(app): State<App>, body: Body) -> Result<Respons
         ..DeliveryQuery::default()
     };
     let filter = wrong.unless(filter)?;
-    let replayed = app.store.replay(&filter, Utc::now()).await?;
-    app.told.notify_one();
+    let replayed = app.replay(filter).await?;
     let message = format!("{replayed} deliveries are made again");
     Ok(body::answer(StatusCode::OK, &ReplayView { status: "started", message, replayed }))
 }

@@ -370,6 +370,11 @@ impl From<RemoveError> for ApiError {
 }
 
 impl ApiError {
+    /// Status, message and details, for a page; the cause goes to the log with it.
+    pub(super) fn told(&self) -> (StatusCode, &str, &[String]) {
+        (self.status, &self.message, &self.details)
+    }
+
     /// Status and body, for the document of the API.
     pub(super) fn shown(self) -> (StatusCode, ErrorView) {
         let code = self.status.as_u16();

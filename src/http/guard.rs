@@ -10,25 +10,36 @@
 //!   post to us blindly (CSRF); browsers set both and pages cannot;
 //! - a body must be `application/json`, which a page cannot send across origins
 //!   without a preflight that we never grant.
+//!
+//! Forms of the dashboard are no JSON. It asks for [`own_page`] whatever else is
+//! configured, and for a secret that its own pages alone carry. A link on a page of
+//! somebody else's may lead to it: reading changes nothing.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::extract::{Request, State};
-use axum::http::{HeaderMap, Uri, header, uri::Authority};
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderMap, Method, Uri, header, uri::Authority};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
+use url::Url;
+
 use super::body::MAX_BODY;
+use super::dashboard;
 use super::error::ApiError;
 use crate::config;
 
 /// Names by which the service may be called.
-struct Hosts(Vec<String>);
+struct Hosts {
+    names: Vec<String>,
+    /// See [`judge_origin`].
+    public: Option<String>,
+}
 
 impl Hosts {
     /// The loopback names with the port of `address`, and the configured ones.
-    fn new(address: SocketAddr, configured: &[String]) -> Self {
+    fn new(address: SocketAddr, configured: &[String], public: Option<String>) -> Self {
         let port = address.port();
         let own = ["localhost", "127.0.0.1", "[::1]"].map(|name| format!("{name}:{port}"));
         let mut names: Vec<String> = own.into_iter().chain([address.to_string()]).collect();
@@ -37,17 +48,18 @@ impl Hosts {
             // Browsers leave the default port out.
             names.extend(["localhost", "127.0.0.1", "[::1]"].map(str::to_owned));
         }
-        Self(names)
+        Self { names, public }
     }
 
     /// True for a name in the list, with any port where the list has none.
     fn allow(&self, host: &str) -> bool {
         let Ok(authority) = host.to_lowercase().parse::<Authority>() else { return false };
-        let listed = |text: &str| self.0.iter().any(|name| name == text);
+        let listed = |text: &str| self.names.iter().any(|name| name == text);
         !host.contains('@') && (listed(authority.as_str()) || listed(authority.host()))
     }
 
-    fn judge(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), ApiError> {
+    /// `followed`: it may be a link on somebody else's page that was followed.
+    fn judge(&self, uri: &Uri, headers: &HeaderMap, followed: bool) -> Result<(), ApiError> {
         let host = single(headers, header::HOST)?.unwrap_or_default();
         // A request line may name a host, too (RFC 9112, section 3.2.2).
         for name in [Some(host), uri.authority().map(Authority::as_str)].into_iter().flatten() {
@@ -55,26 +67,56 @@ impl Hosts {
                 return Err(ApiError::refused(format!(
                     "Host: {name:?} is no name of this service: use {} or add it to \
                      server.allowed_hosts",
-                    self.0[0]
+                    self.names[0]
                 )));
             }
         }
-        if let Some(origin) = single(headers, header::ORIGIN)? {
-            let ours = ["http://", "https://"]
-                .iter()
-                .any(|s| origin.strip_prefix(s).is_some_and(|o| o.eq_ignore_ascii_case(host)));
-            if !ours {
-                return Err(ApiError::refused("Origin: pages of other sites may not call".into()));
-            }
-        }
-        match single(headers, header::HeaderName::from_static("sec-fetch-site"))? {
-            // `same-site` includes other ports of this machine.
-            None | Some("same-origin" | "none") => Ok(()),
-            Some(_) => {
-                Err(ApiError::refused("Sec-Fetch-Site: pages of other sites may not call".into()))
-            }
+        match judge_origin(headers, self.public.as_deref()) {
+            Err(_) if followed && is_navigation(headers)? => Ok(()),
+            judged => judged.map(drop),
         }
     }
+}
+
+/// Refuses what was sent from a page that is not ours. `public` is the origin of
+/// `server.public_url`: behind a proxy `Host` may be another. True if a browser said
+/// that the page is ours; programs do not say.
+fn judge_origin(headers: &HeaderMap, public: Option<&str>) -> Result<bool, ApiError> {
+    let host = single(headers, header::HOST)?.unwrap_or_default();
+    let origin = single(headers, header::ORIGIN)?;
+    if let Some(origin) = origin {
+        let of_host = ["http://", "https://"]
+            .iter()
+            .any(|s| origin.strip_prefix(s).is_some_and(|o| o.eq_ignore_ascii_case(host)));
+        if !of_host && !public.is_some_and(|public| origin.eq_ignore_ascii_case(public)) {
+            return Err(ApiError::refused("Origin: pages of other sites may not call".into()));
+        }
+    }
+    match single(headers, SEC_FETCH_SITE)? {
+        None => Ok(origin.is_some()),
+        // `same-site` includes other ports of this machine.
+        Some("same-origin" | "none") => Ok(true),
+        Some(_) => {
+            Err(ApiError::refused("Sec-Fetch-Site: pages of other sites may not call".into()))
+        }
+    }
+}
+
+const SEC_FETCH_SITE: header::HeaderName = header::HeaderName::from_static("sec-fetch-site");
+
+/// A browser goes to a page, and shows it in a tab of its own.
+fn is_navigation(headers: &HeaderMap) -> Result<bool, ApiError> {
+    let said = |name| single(headers, header::HeaderName::from_static(name));
+    Ok(said("sec-fetch-mode")? == Some("navigate") && said("sec-fetch-dest")? == Some("document"))
+}
+
+/// Refuses a form that no page of ours has sent.
+pub(super) fn own_page(headers: &HeaderMap, public: Option<&Url>) -> Result<(), ApiError> {
+    let public = public.map(|url| url.origin().ascii_serialization());
+    if judge_origin(headers, public.as_deref())? {
+        return Ok(());
+    }
+    Err(ApiError::refused("Origin: is needed, as browsers send it with a form".into()))
 }
 
 /// The header's value, if it is there once; refused if it is there twice.
@@ -87,8 +129,8 @@ fn single(headers: &HeaderMap, name: header::HeaderName) -> Result<Option<&str>,
     }
 }
 
-/// Refuses a declared body that is too long or no JSON.
-fn judge_body(headers: &HeaderMap) -> Result<(), ApiError> {
+/// Refuses a declared body that is too long or of another kind than `wanted`.
+fn judge_body(headers: &HeaderMap, wanted: &str) -> Result<(), ApiError> {
     let length = headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse().ok());
     if length.is_some_and(|length: u64| length > MAX_BODY as u64) {
         return Err(ApiError::too_large(MAX_BODY));
@@ -97,11 +139,14 @@ fn judge_body(headers: &HeaderMap) -> Result<(), ApiError> {
         length.is_some_and(|length| length > 0) || headers.contains_key(header::TRANSFER_ENCODING);
     let media_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let media_type = media_type.map_or("", |text| text.split(';').next().unwrap_or("").trim());
-    if has_body && !media_type.eq_ignore_ascii_case("application/json") {
+    if has_body && !media_type.eq_ignore_ascii_case(wanted) {
         return Err(ApiError::not_json());
     }
     Ok(())
 }
+
+const JSON: &str = "application/json";
+const FORM: &str = "application/x-www-form-urlencoded";
 
 /// What a request has to look like.
 pub(super) struct Guard {
@@ -117,7 +162,8 @@ impl Guard {
         // As a `Host` header spells it: without the scheme's own port.
         let public = server.public_url.as_ref().map(|url| url.authority().to_owned());
         names.extend(public);
-        Self { hosts: (!tokens).then(|| Hosts::new(address, &names)) }
+        let public = server.public_url.as_ref().map(|url| url.origin().ascii_serialization());
+        Self { hosts: (!tokens).then(|| Hosts::new(address, &names, public)) }
     }
 }
 
@@ -127,11 +173,17 @@ pub(super) async fn check(
     request: Request,
     next: Next,
 ) -> Response {
+    let path = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+    let page = path.is_some_and(dashboard::has);
     let verdict = match &guard.hosts {
-        Some(hosts) => hosts.judge(request.uri(), request.headers()),
+        Some(hosts) => {
+            let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+            hosts.judge(request.uri(), request.headers(), page && reads)
+        }
         None => Ok(()),
     };
-    match verdict.and_then(|()| judge_body(request.headers())) {
+    let wanted = if page { FORM } else { JSON };
+    match verdict.and_then(|()| judge_body(request.headers(), wanted)) {
         Ok(()) => next.run(request).await,
         Err(refusal) => refusal.into_response(),
     }
@@ -143,7 +195,8 @@ mod tests {
 
     fn hosts() -> Hosts {
         let configured = ["Recorder.internal".to_owned(), "proxy:8443".to_owned()];
-        Hosts::new(SocketAddr::from(([127, 0, 0, 2], 8080)), &configured)
+        let public = Some("https://recorder.example".to_owned());
+        Hosts::new(SocketAddr::from(([127, 0, 0, 2], 8080)), &configured, public)
     }
 
     fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
@@ -194,16 +247,20 @@ mod tests {
 
     #[test]
     fn port_80_needs_no_port() {
-        let hosts = Hosts::new(SocketAddr::from(([127, 0, 0, 1], 80)), &[]);
+        let hosts = Hosts::new(SocketAddr::from(([127, 0, 0, 1], 80)), &[], None);
         assert!(hosts.allow("localhost") && hosts.allow("localhost:80"));
     }
 
     #[test]
     fn origins_and_sites() {
         let host = ("host", "localhost:8080");
-        let judge = |pairs: &[_]| hosts().judge(&Uri::from_static("/"), &headers(pairs)).is_ok();
+        let judged = |pairs: &[_], followed| {
+            hosts().judge(&Uri::from_static("/"), &headers(pairs), followed).is_ok()
+        };
+        let judge = |pairs: &[_]| judged(pairs, false);
         assert!(judge(&[host]));
         assert!(judge(&[host, ("origin", "http://localhost:8080")]));
+        assert!(judge(&[host, ("origin", "https://recorder.example")]));
         assert!(judge(&[host, ("sec-fetch-site", "same-origin")]));
         assert!(judge(&[host, ("sec-fetch-site", "none")]));
         for foreign in ["null", "http://localhost:3000", "http://evil.example", "localhost:8080"] {
@@ -212,15 +269,38 @@ mod tests {
         for foreign in ["cross-site", "same-site", "", "other"] {
             assert!(!judge(&[host, ("sec-fetch-site", foreign)]), "{foreign}");
         }
+        // A link that is followed shows a page, and shows it in no frame.
+        let link = [host, ("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "navigate")];
+        let shown = |dest| [link.as_slice(), &[("sec-fetch-dest", dest)]].concat();
+        assert!(judged(&shown("document"), true));
+        assert!(!judged(&shown("document"), false) && !judged(&shown("iframe"), true));
+        assert!(!judged(&link, true));
         assert!(!judge(&[]));
         assert!(!judge(&[host, ("host", "evil.example")]));
         let absolute = Uri::from_static("http://evil.example/v2/recordings");
-        assert!(hosts().judge(&absolute, &headers(&[host])).is_err());
+        assert!(hosts().judge(&absolute, &headers(&[host]), true).is_err());
+    }
+
+    #[test]
+    fn forms_are_of_pages_that_are_ours() {
+        let host = ("host", "localhost:8080");
+        let public = Url::parse("https://recorder.example/rooms/").unwrap();
+        let own = |pairs: &[_]| own_page(&headers(pairs), Some(&public)).is_ok();
+        for ours in ["http://localhost:8080", "https://recorder.example"] {
+            assert!(own(&[host, ("origin", ours)]), "{ours}");
+        }
+        assert!(own(&[host, ("sec-fetch-site", "same-origin")]));
+        assert!(!own(&[host]));
+        for foreign in ["null", "https://recorder.example:8443", "http://localhost"] {
+            assert!(!own(&[host, ("origin", foreign)]), "{foreign}");
+        }
+        let (ours, foreign) = (("origin", "http://localhost:8080"), "same-site");
+        assert!(!own(&[host, ours, ("sec-fetch-site", foreign)]));
     }
 
     #[test]
     fn bodies() {
-        let ok = |pairs: &[_]| judge_body(&headers(pairs)).is_ok();
+        let ok = |pairs: &[_]| judge_body(&headers(pairs), JSON).is_ok();
         assert!(ok(&[]) && ok(&[("content-length", "0")]));
         let length = ("content-length", "2");
         for json in ["application/json", "Application/JSON ; charset=utf-8"] {

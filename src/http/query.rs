@@ -109,12 +109,18 @@ impl<S: Send + Sync> FromRequestParts<S> for RoomId {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        match segments(parts, state).await.into_iter().next() {
-            Some(id) if is_room_id(&id) => Ok(Self(id)),
-            _ => Err(ApiError::invalid(vec![
-                "room_id: must be 1 to 128 letters, digits, dots, underscores or hyphens".into(),
-            ])),
+        Self::of(segments(parts, state).await.into_iter().next().unwrap_or_default())
+    }
+}
+
+impl RoomId {
+    pub(super) fn of(id: String) -> Result<Self, ApiError> {
+        if is_room_id(&id) {
+            return Ok(Self(id));
         }
+        Err(ApiError::invalid(vec![
+            "room_id: must be 1 to 128 letters, digits, dots, underscores or hyphens".into(),
+        ]))
     }
 }
 

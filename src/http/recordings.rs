@@ -91,8 +91,7 @@ pub(super) async fn stop(
     State(app): State<App>,
     RecordingId(id): RecordingId,
 ) -> Result<Response, ApiError> {
-    let recording = app.node.stop(id).await?;
-    app.keep_hands_off(&recording).await;
+    let recording = app.stop(id).await?;
     Ok(body::answer(StatusCode::OK, &app.view().acted_on(&recording)))
 }
 
@@ -182,7 +181,7 @@ pub(super) async fn list(
 }
 
 /// The last of several values counts.
-fn parse_query(text: Option<&str>) -> Result<Query, ApiError> {
+pub(super) fn parse_query(text: Option<&str>) -> Result<Query, ApiError> {
     let (mut query, mut paging) = (Query::default(), Paging::default());
     let mut wrong = Wrong::default();
     for (name, value) in query::pairs(text) {

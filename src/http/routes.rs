@@ -8,6 +8,8 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use utoipa_swagger_ui::{Config as SwaggerConfig, SwaggerUi};
 
+use super::attempts::Attempts;
+use super::dashboard::{self, Desk};
 use super::error::ApiError;
 use super::guard::{self, Guard};
 use super::{
@@ -53,8 +55,15 @@ pub(super) fn document() -> OpenApi {
 }
 
 /// The routes with their document and everything that a request passes before.
-pub(super) fn router(app: App, guard: Guard, keys: Keys) -> Router {
+pub(super) fn router(
+    app: App,
+    guard: Guard,
+    keys: Keys,
+    attempts: Arc<Attempts>,
+    desk: Option<Desk>,
+) -> Router {
     let (routes, _) = list().with_state(app).split_for_parts();
+    let gate = auth::Gate::new(keys, attempts, desk.as_ref().map(Desk::sessions));
     // Relative, as a proxy may serve us under a path of its own.
     let docs = SwaggerUi::new("/docs")
         .url("/openapi.json", document())
@@ -63,7 +72,9 @@ pub(super) fn router(app: App, guard: Guard, keys: Keys) -> Router {
         .merge(docs)
         .fallback(async || ApiError::no_such_route())
         .method_not_allowed_fallback(async || ApiError::wrong_method())
-        .layer(middleware::from_fn_with_state(Arc::new(auth::Gate::new(keys)), auth::check))
+        .layer(middleware::from_fn_with_state(Arc::new(gate), auth::check))
+        // It asks who is there in a way of its own.
+        .merge(desk.map(dashboard::router).unwrap_or_default())
         .layer(middleware::from_fn_with_state(Arc::new(guard), guard::check))
         .layer(middleware::from_fn(headers::add))
         .layer(middleware::from_fn(log::one_line))

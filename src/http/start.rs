@@ -25,7 +25,7 @@ use crate::job::{BadSpec, BasicAuth, JoinRule, PageOptions, RecordingSpec, Resol
 use crate::net;
 use crate::node::Wanted;
 use crate::storage::Storage;
-use crate::store::WebhookTarget;
+use crate::store::{Recording, WebhookTarget};
 use crate::token;
 
 /// How long a caller may let a recording run, in seconds: up to a day.
@@ -184,20 +184,39 @@ pub(super) async fn start(
     } else {
         body::read::<Start>(body).await?
     };
-    let mut wanted = wish.check(room_id, &app.settings, &app.storage)?;
-    match app.addresses.check_url(&wanted.page).await {
-        // A name that has no address now may have one when the browser asks; if
-        // not, the recording fails and says so.
-        Ok(()) | Err(net::Refused::Unresolved { .. }) => {}
-        Err(refused) => return Err(ApiError::invalid(vec![format!("meeting_url: {refused}")])),
-    }
-    wanted.session = app.session_of(&wanted.room_id).await?;
-    let recording = app.node.start(wanted).await?;
-    let recording = app.in_session(recording).await;
+    let recording = app.start(room_id, wish).await?;
     Ok(body::answer(StatusCode::OK, &app.view().acted_on(&recording)))
 }
 
+impl App {
+    /// Starts what is wished for.
+    pub(super) async fn start(&self, room_id: String, wish: Start) -> Result<Recording, ApiError> {
+        let mut wanted = wish.check(room_id, &self.settings, &self.storage)?;
+        match self.addresses.check_url(&wanted.page).await {
+            // A name that has no address now may have one when the browser asks; if
+            // not, the recording fails and says so.
+            Ok(()) | Err(net::Refused::Unresolved { .. }) => {}
+            Err(refused) => return Err(ApiError::invalid(vec![format!("meeting_url: {refused}")])),
+        }
+        wanted.session = self.session_of(&wanted.room_id).await?;
+        let recording = self.node.start(wanted).await?;
+        Ok(self.in_session(recording).await)
+    }
+}
+
 impl Start {
+    /// Of what a page of the dashboard asks for; the rest is as configured.
+    pub(super) fn simple(
+        meeting_url: Option<String>,
+        size: Option<(u32, u32)>,
+        audio_only: bool,
+        destination: Option<String>,
+    ) -> Self {
+        let resolution = size.map(|(width, height)| Object(Size { width, height }));
+        let audio_only = Some(audio_only);
+        Self { meeting_url, resolution, audio_only, destination, ..Self::default() }
+    }
+
     /// Everything that is wrong with it at once, or what it asks for.
     fn check(
         self,

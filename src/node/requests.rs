@@ -64,18 +64,34 @@ impl Node {
     /// Leaves time out of the room's recording until it is resumed; one that is
     /// paused already stays so.
     pub async fn pause_room(&self, room_id: &str) -> Result<Recording, StopError> {
-        self.set_paused(room_id, true).await
+        let id = self.holder(room_id).await?;
+        self.pause(id).await
     }
 
     /// Goes on recording the room; a recording that runs already stays so.
     pub async fn resume_room(&self, room_id: &str) -> Result<Recording, StopError> {
-        self.set_paused(room_id, false).await
+        let id = self.holder(room_id).await?;
+        self.resume(id).await
     }
 
-    async fn set_paused(&self, room_id: &str, paused: bool) -> Result<Recording, StopError> {
-        let holder = self.0.store.holder(room_id).await?.ok_or(StopError::NotActive)?;
+    /// The same as [`pause_room`](Self::pause_room), of a recording.
+    pub async fn pause(&self, id: Id) -> Result<Recording, StopError> {
+        self.set_paused(id, true).await
+    }
+
+    /// The same as [`resume_room`](Self::resume_room), of a recording.
+    pub async fn resume(&self, id: Id) -> Result<Recording, StopError> {
+        self.set_paused(id, false).await
+    }
+
+    async fn holder(&self, room_id: &str) -> Result<Id, StopError> {
+        let holder = self.0.store.holder(room_id).await?;
+        holder.map(|recording| recording.id).ok_or(StopError::NotActive)
+    }
+
+    async fn set_paused(&self, id: Id, paused: bool) -> Result<Recording, StopError> {
         let node = Arc::clone(&self.0);
-        whole(async move { node.set_paused(holder.id, paused).await }).await?
+        whole(async move { node.set_paused(id, paused).await }).await?
     }
 }
 

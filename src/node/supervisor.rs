@@ -233,8 +233,11 @@ impl Supervisor {
         let mut live = self.node.live();
         let seen = live.seen.entry(self.id).or_insert_with(|| Seen::of(&self.spec.room_id));
         match event {
-            Event::Peers { count, .. } => seen.others = *count,
-            Event::Stats(stats) => seen.stats = Some(*stats),
+            Event::Peers { count, peers } => {
+                seen.others = *count;
+                seen.peers.clone_from(peers);
+            }
+            Event::Stats(stats) => seen.count(*stats),
             Event::Started { pid, .. } | Event::Browser { pid, .. } => seen.groups.push(*pid),
             _ => {}
         }

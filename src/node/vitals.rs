@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::time::Duration;
 
-use crate::job::Stats;
+use crate::job::{Peer, Stats};
 use crate::store::Id;
 
 /// One recording, now.
@@ -17,8 +17,13 @@ pub struct Vitals {
     pub room_id: String,
     /// Its newest counters; `None` before the first frame.
     pub stats: Option<Stats>,
+    /// New pictures in each second of the file, of late; `None` while there are no
+    /// two readings, and in a pause.
+    pub fps: Option<f64>,
     /// How many others its page shows; `None`: it cannot tell.
     pub others: Option<u32>,
+    /// Those of them whom it names.
+    pub peers: Vec<Peer>,
     /// What its processes take; `None` if there are none.
     pub usage: Option<Usage>,
 }
@@ -48,8 +53,12 @@ pub(super) struct Seen {
     pub(super) room_id: String,
     /// See [`Vitals::others`].
     pub(super) others: Option<u32>,
+    /// See [`Vitals::peers`].
+    pub(super) peers: Vec<Peer>,
     /// See [`Vitals::stats`].
     pub(super) stats: Option<Stats>,
+    /// See [`Vitals::fps`].
+    pub(super) fps: Option<f64>,
     /// Process groups: the recorder's and those of its browsers.
     pub(super) groups: Vec<u32>,
 }
@@ -59,15 +68,27 @@ impl Seen {
         Self { room_id: room_id.to_owned(), ..Self::default() }
     }
 
+    /// Takes in counters, which come once a second.
+    pub(super) fn count(&mut self, new: Stats) {
+        self.fps = self.stats.and_then(|old| {
+            let pictures = |stats: Stats| stats.recorded.saturating_sub(stats.repeated);
+            let time = new.elapsed_s - old.elapsed_s;
+            // Repeats may be told before the frames that they are of.
+            let drawn = pictures(new).saturating_sub(pictures(old));
+            (time > 0.1).then(|| drawn as f64 / time)
+        });
+        self.stats = Some(new);
+    }
+
     /// Puts it together with what the processes take, by their groups.
     pub(super) fn vitals(self, id: Id, usage: &HashMap<u32, Usage>) -> Vitals {
-        let Self { room_id, others, stats, groups } = self;
+        let Self { room_id, others, peers, stats, fps, groups } = self;
         let found = groups.iter().filter_map(|group| usage.get(group));
         let usage = found.copied().reduce(|a, b| Usage {
             cpu: a.cpu.saturating_add(b.cpu),
             memory: a.memory.saturating_add(b.memory),
         });
-        Vitals { id, room_id, stats, others, usage }
+        Vitals { id, room_id, stats, fps, others, peers, usage }
     }
 }
 
@@ -119,6 +140,25 @@ mod tests {
         assert_eq!(group_and_cpu("7 (a) S 1 42"), None);
         assert_eq!(anonymous("Name:\ta\nRssAnon:\t    12 kB\nRssFile:\t 5 kB\n"), Some(12_288));
         assert_eq!(anonymous("Name:\tkthreadd\n"), None);
+    }
+
+    #[test]
+    fn pictures_are_counted_by_the_second() {
+        let stats = |elapsed_s, recorded, repeated| Stats {
+            elapsed_s,
+            recorded,
+            repeated,
+            ..Stats::default()
+        };
+        let mut seen = Seen::default();
+        let mut fps = |stats| {
+            seen.count(stats);
+            seen.fps
+        };
+        assert_eq!(fps(stats(1.0, 30, 0)), None);
+        assert_eq!(fps(stats(2.0, 60, 10)), Some(20.0));
+        assert_eq!(fps(stats(2.0, 60, 10)), None, "a pause");
+        assert_eq!(fps(stats(4.0, 120, 70)), Some(0.0));
     }
 
     #[test]

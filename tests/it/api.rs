@@ -3,6 +3,7 @@
 
 mod assets;
 mod bad_input;
+mod dashboard;
 mod errors;
 mod fuzz;
 mod guide;

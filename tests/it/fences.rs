@@ -15,6 +15,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("yuv", &["display", "encode"]),
     ("image", &["encode"]),
     ("axum", &["http", "demo"]),
+    ("askama", &["http"]),
     ("landlock", &["recorder"]),
     ("hyper", &["net"]),
     ("hyper_util", &["net"]),

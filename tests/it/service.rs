@@ -1,6 +1,7 @@
 //! The whole service with real recorders: rooms of the bundled demo, recorded by
 //! way of the API.
 
+mod dashboard;
 mod killed;
 mod sigterm;
 mod soak;

@@ -123,7 +123,6 @@ impl App {
 impl Viewer<'_> {
     /// As a list shows it.
     pub(in crate::http) fn listed(&self, recording: &Recording) -> RecordingView {
-        let meeting_url = recording.meeting_url.expose_secret();
         RecordingView {
             id: recording.id.to_string(),
             room_id: recording.room_id.clone(),
@@ -134,10 +133,7 @@ impl Viewer<'_> {
             updated_at: Rfc3339(recording.updated_at),
             started_at: recording.started_at.map(Rfc3339),
             stopped_at: recording.stopped_at.map(Rfc3339),
-            meeting_url: match self.meeting_url {
-                ShowMeetingUrl::Full => meeting_url.to_owned(),
-                ShowMeetingUrl::Redacted => redact_url(meeting_url),
-            },
+            meeting_url: self.meeting_url(recording),
             destination: None,
             started_by: "",
             stopped_by: "",
@@ -148,6 +144,15 @@ impl Viewer<'_> {
                 r#type: failure.kind.name(),
                 message: failure.message.clone(),
             }),
+        }
+    }
+
+    /// The meeting's address as far as it is shown.
+    pub(in crate::http) fn meeting_url(&self, recording: &Recording) -> String {
+        let meeting_url = recording.meeting_url.expose_secret();
+        match self.meeting_url {
+            ShowMeetingUrl::Full => meeting_url.to_owned(),
+            ShowMeetingUrl::Redacted => redact_url(meeting_url),
         }
     }
 

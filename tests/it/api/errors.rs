@@ -102,7 +102,7 @@ async fn paths_and_queries_that_lead_nowhere() {
         (&post, "/v2/recordings/room/a%20b/start", 400, "invalid input", "room_id:"),
         (&post, "/v2/recordings/room/%ff/stop", 400, "invalid input", "room_id:"),
         (&post, "/v2/recordings/room//start", 400, "invalid input", "room_id:"),
-        (&get, "/", 404, "not found", "no route"),
+        (&get, "/v2", 404, "not found", "no route"),
         (&get, "/v2/recordings/", 404, "not found", "no route"),
         (&get, "/v2/recordings/room/r/start", 405, "method not allowed", "Allow"),
         (&post, "/v2/recordings", 405, "method not allowed", "Allow"),

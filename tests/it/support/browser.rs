@@ -8,7 +8,7 @@ use rustix::process::{Signal, kill_process_group};
 use super::process::{Running, run};
 
 /// Debian's wrapper script adds flags of its own; this is what it starts.
-const BINARY: &str = "/usr/lib/chromium/chromium";
+pub const BINARY: &str = "/usr/lib/chromium/chromium";
 
 /// A headless Chromium with a profile in `profile`.
 fn chromium(profile: &Path) -> Command {

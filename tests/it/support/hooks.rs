@@ -43,6 +43,12 @@ impl Hooks {
         ids.map(ToString::to_string).collect::<std::collections::BTreeSet<_>>().len()
     }
 
+    /// Everything of this name that was told, as often as it was.
+    pub fn bodies(&self, name: &str) -> Vec<Value> {
+        let told = self.told.lock().unwrap();
+        told.iter().filter(|body| body["type"] == name).cloned().collect()
+    }
+
     /// The events of one room, each once, in the order in which they came.
     pub fn of_room(&self, room: &str) -> Vec<Value> {
         let mut known = std::collections::BTreeSet::new();
