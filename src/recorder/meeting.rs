@@ -29,8 +29,11 @@ use crate::browser::{Browser, Gone, PageEvent};
 use crate::clock::Mono;
 use crate::job::{RecordingSpec, Stats, StopReason};
 
-/// How often the page is asked who is there.
+/// How often a page that is on its way into the meeting is asked how it stands.
 const READ_EVERY: Duration = Duration::from_millis(250);
+
+/// How often one that is in is asked who is there.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// A page that does not answer for this long gives no reading.
 const READ_TIMEOUT: Duration = Duration::from_secs(5);

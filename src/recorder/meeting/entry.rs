@@ -3,7 +3,7 @@
 use tokio::time::sleep;
 
 use super::super::error::RecordError;
-use super::{Attendance, End, Interruption, READ_EVERY, READ_TIMEOUT, RETRY_PAUSE};
+use super::{Attendance, End, Interruption, LOOK_EVERY, READ_EVERY, READ_TIMEOUT, RETRY_PAUSE};
 use crate::browser::{Browser, EvaluateError};
 use crate::clock::Mono;
 use crate::job::StopReason;
@@ -118,7 +118,7 @@ impl Attendance<'_> {
             if let Some(end) = self.look(reading.as_ref()) {
                 return Interruption::End(end);
             }
-            if let Err(interruption) = self.or_interrupted(Some(browser), sleep(READ_EVERY)).await {
+            if let Err(interruption) = self.or_interrupted(Some(browser), sleep(LOOK_EVERY)).await {
                 return interruption;
             }
         }
