@@ -8,9 +8,11 @@ use std::time::{Duration, Instant};
 use super::Finding;
 use crate::config::Config;
 
-/// What one recording of 1280x720 writes, about a gigabyte an hour, with room for what
-/// is worse than usual: bytes a second.
-const RECORDING: u64 = 1 << 20;
+/// Bytes of an hour of 1280x720, as `data.min_free` counts.
+const HOUR: u64 = 1 << 30;
+/// Bytes a second that one recording may write: several times that, for a page full of
+/// movement.
+const RECORDING: u64 = 2 << 20;
 /// What the measurement writes, in pieces of the size of a fragment.
 const MEASURED: u64 = 16 << 20;
 const PIECE: usize = 256 << 10;
@@ -65,7 +67,7 @@ pub(super) fn room(config: &Config) -> Finding {
 }
 
 fn judge_room(free: u64, min_free: u64, slots: u64) -> Finding {
-    let hours = free.saturating_sub(min_free) / slots.max(1) / (RECORDING * 1000);
+    let hours = free.saturating_sub(min_free) / slots.max(1) / HOUR;
     let gigabytes = free as f64 / 1e9;
     let found = format!("{gigabytes:.1} GB: about {hours} h of {slots} recordings at once");
     if free < min_free {
