@@ -1,6 +1,8 @@
 //! What each form does, and what pages show of what others wrote.
 
 use roomreel::config::{Destination, Endpoint, Kind};
+use roomreel::job::{JoinRule, PresenceRule, Resolution, State};
+use roomreel::store::{Asset, Id, Recording, SqliteStore, Store, Terms};
 
 use super::super::webhooks::Receiver;
 use super::*;
@@ -199,4 +201,57 @@ async fn recordings_are_paged_and_filtered() {
     assert!(page.text.contains("src=\"../files/"), "{}", page.text);
     assert!(page.text.contains(&format!("value=\"http://{}/files/", api.address)), "{}", page.text);
     assert!(page.text.contains("holds 3 days"), "{}", page.text);
+}
+
+#[tokio::test]
+async fn a_file_in_a_bucket_is_played_from_there() {
+    let root = tempfile::tempdir().unwrap();
+    let data = root.path().join("data");
+    std::fs::create_dir_all(&data).unwrap();
+    let store = SqliteStore::open(&data.join("roomreel.db")).await.unwrap();
+    let now = chrono::Utc::now();
+    let terms = Terms {
+        resolution: Resolution::HD,
+        fps: 30,
+        join: JoinRule::Auto,
+        max_duration_s: 60.0,
+        audio_only: false,
+        presence: PresenceRule::default(),
+    };
+    let mut recording = Recording::new("a".into(), URL.into(), terms, now);
+    recording.destination = "films".into();
+    let asset = Asset {
+        id: Id::new(now),
+        destination: "films".into(),
+        path: "beam/a/20240102/Rec-a-1.mp4".into(),
+        size: 10_000_000,
+        duration_s: 30.0,
+        created_at: now,
+        resolution: Resolution::HD,
+        audio_only: false,
+        failed: false,
+    };
+    recording.state = State::Completed;
+    recording.assets.push(asset);
+    let id = recording.id;
+    store.insert(recording).await.unwrap();
+    store.close().await;
+
+    let change = |config: &mut Config| {
+        let mut films = Destination::new("films", Kind::S3);
+        films.bucket = "films".into();
+        films.region = "eu-central-1".into();
+        films.endpoint = "https://store.example:9000".into();
+        films.key = "AKIAEXAMPLE".into();
+        films.secret = "a-secret-key".into();
+        config.storage.destinations = vec![films];
+    };
+    let api = Api::over(root, STAYS, change).await;
+    let page = Visitor::to(&api).get(&format!("/recordings/{id}")).await;
+    let policy = page.headers["content-security-policy"].to_str().unwrap();
+    assert!(policy.contains("media-src 'self' https://store.example:9000;"), "{policy}");
+    let source = "<video controls preload=\"metadata\" playsinline poster=\"../v2/recordings/";
+    assert!(page.text.contains(source), "{}", page.text);
+    assert!(page.text.contains("src=\"https://store.example:9000/films/beam/a/"), "{}", page.text);
+    assert!(page.text.contains("X-Amz-Signature=") && !page.text.contains("a-secret-key"));
 }
