@@ -36,7 +36,7 @@ pub(super) async fn live(
     let next = async |mut watch: Watch| Some((watch.next().await?, watch));
     let body = Body::from_stream(stream::unfold(watch, next));
     let media_type = if recording.terms.audio_only { "audio/mp4" } else { "video/mp4" };
-    Ok(([(header::CONTENT_TYPE, media_type), NO_STORE, NO_RANGES, NOSNIFF], body).into_response())
+    Ok(([(header::CONTENT_TYPE, media_type), NO_STORE, NO_RANGES], body).into_response())
 }
 
 /// The picture of a recording now
@@ -56,9 +56,7 @@ pub(super) async fn thumbnail(
     RecordingId(id): RecordingId,
 ) -> Result<Response, ApiError> {
     match app.node.picture(id).await {
-        Ok(jpeg) => {
-            Ok(([(header::CONTENT_TYPE, "image/jpeg"), NO_STORE, NOSNIFF], jpeg).into_response())
-        }
+        Ok(jpeg) => Ok(([(header::CONTENT_TYPE, "image/jpeg"), NO_STORE], jpeg).into_response()),
         Err(WatchError::NotRecording) => still(&app, id, Beside::Poster).await,
         Err(error) => Err(refused(error)),
     }
@@ -123,14 +121,13 @@ pub(super) async fn sprite_index(
 
 const NO_STORE: (HeaderName, &str) = (header::CACHE_CONTROL, "no-store");
 const NO_RANGES: (HeaderName, &str) = (header::ACCEPT_RANGES, "none");
-const NOSNIFF: (HeaderName, &str) = (header::X_CONTENT_TYPE_OPTIONS, "nosniff");
 
 async fn still(app: &App, id: Id, what: Beside) -> Result<Response, ApiError> {
     app.store.get(id).await?.ok_or_else(ApiError::not_found)?;
     let data = tokio::fs::read(app.node.still(id, what.name())).await;
     let data = data.map_err(|_| ApiError::no_picture())?;
     let cache = (header::CACHE_CONTROL, "private, max-age=3600");
-    Ok(([(header::CONTENT_TYPE, what.media_type()), cache, NOSNIFF], data).into_response())
+    Ok(([(header::CONTENT_TYPE, what.media_type()), cache], data).into_response())
 }
 
 fn refused(error: WatchError) -> ApiError {
