@@ -4,11 +4,16 @@
 //! directory would take up each other's recordings, and a newer one would change
 //! the tables of an older one that runs.
 
-use std::io;
 use std::path::Path;
+use std::time::{Duration, Instant};
+use std::{io, thread};
 
 use super::process::private_dirs;
 use crate::recorder::place::Lock;
+
+/// How long one that is about to end may hold it: a child that it has just forked has
+/// its descriptors until it runs its own program.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The right to use a data directory, which one process at a time has.
 #[derive(Debug)]
@@ -18,13 +23,24 @@ pub struct Claim {
 
 impl Claim {
     /// Takes `data`, which is created if it is missing; the end of the process, too,
-    /// gives it back.
+    /// gives it back. Blocks for a second if another has it.
     ///
     /// # Errors
     /// [`io::ErrorKind::WouldBlock`] while another service has it.
     pub fn take(data: &Path) -> io::Result<Self> {
         private_dirs(data)?;
-        let lock = Lock::take(data).map_err(|error| match error.kind() {
+        let patience = Instant::now() + PATIENCE;
+        let taken = loop {
+            match Lock::take(data) {
+                Err(error)
+                    if error.kind() == io::ErrorKind::WouldBlock && Instant::now() < patience =>
+                {
+                    thread::sleep(PATIENCE / 20);
+                }
+                taken => break taken,
+            }
+        };
+        let lock = taken.map_err(|error| match error.kind() {
             kind @ io::ErrorKind::WouldBlock => io::Error::new(
                 kind,
                 "another roomreel service uses it: stop that one, or give this one a directory \

@@ -67,7 +67,7 @@ async fn a_recorded_room_that_tells_nothing_is_what_its_page_shows() {
     api.until(id(&recording), "running").await;
     let session = recording["session_id"].clone();
     let peers = async |people: Value| {
-        for _ in 0..200 {
+        for _ in 0..1200 {
             let room = api.get("/v2/active-rooms/a").await;
             if room["session"]["people"] == people {
                 assert_eq!((&room["session"]["id"], &room["name"]), (&session, &json!("")));
