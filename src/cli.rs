@@ -7,6 +7,7 @@ pub(crate) mod bug_report;
 pub(crate) mod config;
 pub(crate) mod demo;
 pub(crate) mod doctor;
+pub(crate) mod encoders;
 mod exit;
 pub(crate) mod health;
 pub(crate) mod logging;

@@ -16,6 +16,7 @@ mod meeting;
 mod net;
 mod page;
 mod presence;
+mod recording;
 mod secret;
 pub(crate) mod size;
 mod storage;
@@ -24,7 +25,6 @@ mod webhooks;
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf, absolute};
-use std::time::Duration;
 
 use figment::Figment;
 use figment::providers::{Format, Toml};
@@ -43,13 +43,12 @@ pub use meeting::Meeting;
 pub use net::{Net, parse_network};
 pub use page::{Account, Page, Site, parse_page_options};
 pub use presence::Presence;
+pub use recording::{Recording, ShowMeetingUrl, Transcription};
 pub use secret::Secret;
 pub use storage::Storage;
 pub use webhooks::{BadSecret, Endpoint, Webhooks, check_header, parse_endpoint_url, signing_key};
 
-use crate::job::{
-    BrowserOptions, DEFAULT_JOIN_TIMEOUT, DEFAULT_MAX_DURATION, JoinRule, Resolution, Video,
-};
+use crate::job::BrowserOptions;
 
 /// Every setting of `roomreel serve`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -133,94 +132,6 @@ pub struct Data {
 impl Default for Data {
     fn default() -> Self {
         Self { dir: PathBuf::from("data"), min_free: 1 << 30 }
-    }
-}
-
-/// `[recording]`
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Recording {
-    /// Recorder processes at once; 0 means one for each core.
-    pub max_concurrent: usize,
-    /// What counts as joined.
-    pub join: JoinRule,
-    /// How long one load of the page may take to be joined.
-    #[serde(with = "duration")]
-    pub join_timeout: Duration,
-    /// How often the page is reloaded before giving up.
-    pub join_reloads: u32,
-    /// When a recording that nobody stops ends by itself.
-    #[serde(with = "duration")]
-    pub max_duration: Duration,
-    /// Size of the picture, as `WIDTHxHEIGHT`.
-    #[serde(with = "resolution")]
-    pub resolution: Resolution,
-    /// Frames per second, 10 to 60.
-    pub fps: u32,
-    /// x264 constant rate factor, 0 (best) to 51.
-    pub crf: u8,
-    /// How long a recorder that was told to stop may go on before it is ended
-    /// by a signal, and how long a shutdown waits for the files.
-    #[serde(with = "duration")]
-    pub stop_grace: Duration,
-    /// A poster and a sprite sheet are made of every finished file.
-    pub posters: bool,
-    /// What becomes of a start that asks for a transcript, which is never made.
-    pub transcription: Transcription,
-    /// How much of a meeting's URL the API shows.
-    pub show_meeting_url: ShowMeetingUrl,
-}
-
-/// What becomes of a start that asks for a transcript.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Transcription {
-    /// It is recorded without one, and told so.
-    #[default]
-    Ignore,
-    /// It is refused.
-    Refuse,
-}
-
-/// How much of a meeting's URL the API shows.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ShowMeetingUrl {
-    /// With a mask in place of what looks like a secret.
-    #[default]
-    Redacted,
-    /// As it was given, as the contract's own service does.
-    Full,
-}
-
-impl Default for Recording {
-    fn default() -> Self {
-        let video = Video::default();
-        Self {
-            max_concurrent: 0,
-            join: JoinRule::default(),
-            join_timeout: DEFAULT_JOIN_TIMEOUT,
-            join_reloads: 3,
-            max_duration: DEFAULT_MAX_DURATION,
-            resolution: Resolution::HD,
-            fps: video.fps,
-            crf: video.crf,
-            stop_grace: Duration::from_secs(30),
-            posters: true,
-            transcription: Transcription::default(),
-            show_meeting_url: ShowMeetingUrl::default(),
-        }
-    }
-}
-
-impl Recording {
-    /// How many recorder processes may run at once: `max_concurrent`, or the
-    /// number of cores.
-    pub fn slots(&self) -> usize {
-        match self.max_concurrent {
-            0 => std::thread::available_parallelism().map_or(1, usize::from),
-            n => n,
-        }
     }
 }
 
@@ -326,7 +237,10 @@ impl Config {
         for variable in environment::overrides(env) {
             figment = figment.merge(variable);
         }
-        let config: Self = figment.extract().map_err(|e| ConfigError::Parse(describe(&e, path)))?;
+        let mut config: Self =
+            figment.extract().map_err(|e| ConfigError::Parse(describe(&e, path)))?;
+        let given = |key: &str| figment.find_value(&format!("recording.{key}")).is_ok();
+        config.recording.settle(given).map_err(ConfigError::value)?;
         config.check()?;
         Ok(config)
     }
@@ -336,20 +250,6 @@ impl Config {
         let bad = |setting, problem: &str| {
             Err(ConfigError::Value { setting, problem: problem.to_owned() })
         };
-        let recording = &self.recording;
-        if let Err(e) = (Video { fps: recording.fps, crf: recording.crf }).check() {
-            let setting = if e.field == "crf" { "recording.crf" } else { "recording.fps" };
-            return bad(setting, &e.problem);
-        }
-        if recording.join_timeout.is_zero() {
-            return bad("recording.join_timeout", "must be longer than zero, like \"30s\"");
-        }
-        if recording.max_duration < Duration::from_secs(1) {
-            return bad("recording.max_duration", "must be at least a second, like \"4h\"");
-        }
-        if recording.stop_grace.is_zero() {
-            return bad("recording.stop_grace", "must be longer than zero, like \"30s\"");
-        }
         if self.data.dir.as_os_str().is_empty() {
             return bad("data.dir", "must name a directory, like \"data\"");
         }
@@ -384,14 +284,21 @@ impl Config {
             );
         }
         let browser = self.browser.options().check().map_err(|e| (e.field, e.problem));
-        let sections = self.auth.check().and(browser).and(self.page.check());
+        let sections =
+            self.recording.check().and(self.auth.check()).and(browser).and(self.page.check());
         let sections = sections.and(self.meeting.check(self.auth.peer_key().is_some()));
         let sections = sections.and(self.hooks.check());
         let sections = sections.and(self.automation.check(self.meeting.has_template()));
         let sections = sections.and(self.presence.check()).and(self.dashboard.check());
-        sections.map_err(|(setting, problem)| ConfigError::Value { setting, problem })?;
+        sections.map_err(ConfigError::value)?;
         self.storage.check()?;
         self.webhooks.check()
+    }
+}
+
+impl ConfigError {
+    fn value((setting, problem): (&'static str, String)) -> Self {
+        Self::Value { setting, problem }
     }
 }
 
@@ -428,23 +335,6 @@ fn without_values(error: &figment::Error) -> String {
             lines.join(": ")
         }
         kind => kind.to_string().replace('`', ""),
-    }
-}
-
-/// `1280x720` in a file, a checked [`Resolution`] here.
-mod resolution {
-    use serde::{Deserialize, Deserializer, Serializer, de::Error};
-
-    use crate::job::Resolution;
-
-    pub(super) fn serialize<S: Serializer>(r: &Resolution, to: S) -> Result<S::Ok, S::Error> {
-        to.collect_str(r)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Resolution, D::Error> {
-        String::deserialize(from)?
-            .parse()
-            .map_err(|e: crate::job::BadSpec| D::Error::custom(e.problem))
     }
 }
 

@@ -7,19 +7,24 @@
 //! browsers, rooms or jobs beyond their settings and counters.
 
 mod audio;
+mod coder;
 mod error;
 mod ffi;
+mod hardware;
 mod intake;
 mod level;
+mod limits;
 pub mod mux;
 mod nal;
 mod offer;
+mod selftest;
 mod sheet;
 mod still;
 #[cfg(test)]
 mod tests;
 mod uniform;
 mod video;
+mod watched;
 mod worker;
 
 use std::path::{Path, PathBuf};
@@ -29,28 +34,28 @@ use std::time::{Duration, SystemTime};
 
 use tokio::sync::mpsc::UnboundedSender;
 
+use coder::Coders;
 pub use error::{EncodeError, ErrorKind};
 pub use intake::Intake;
 use intake::Item;
 pub use offer::{REQUIRED, offered};
+pub use selftest::check_encoder;
 pub use sheet::{Sheet, sheet};
 use worker::{Finished, Parts, Worker};
 
 use crate::clock::Mono;
-use crate::job::{Resolution, Stats, Summary, Video};
+use crate::job::{EncoderKind, Quality, Stats, Summary};
 use crate::media::SAMPLE_RATE;
 
 /// What one recording is encoded to.
 #[derive(Debug, Clone)]
 pub struct EncodeConfig {
-    /// Size of every picture.
-    pub resolution: Resolution,
-    /// Frame rate and quality. The rate paces a file of sound alone, too.
-    pub video: Video,
+    /// Size, rates and keyframes. The frame rate paces a file of sound alone, too.
+    pub quality: Quality,
+    /// What makes the picture; x264 if that cannot be opened.
+    pub encoder: EncoderKind,
     /// The file holds no picture, and none is encoded.
     pub audio_only: bool,
-    /// Of the AAC track, bits per second over both channels; 128 000 is usual.
-    pub audio_bitrate: u32,
     /// The growing file; must not exist yet.
     pub part: PathBuf,
     /// The file ends by itself at this length.
@@ -70,6 +75,14 @@ pub enum EncodeEvent {
     FirstFrame {
         /// T0: the zero of both tracks on the clock.
         t0: Mono,
+    },
+    /// The encoder of the picture failed; x264 makes all further frames of the same
+    /// file. None is lost.
+    FellBack {
+        /// What failed.
+        from: EncoderKind,
+        /// How.
+        why: String,
     },
     /// The file ends here and takes no more frames: it was stopped, or it is full;
     /// `Drained` follows.
@@ -122,16 +135,35 @@ impl Encoder {
     ) -> Result<Self, EncodeError> {
         // The codecs' own chatter goes to standard error, past our log.
         ffmpeg_next::log::set_level(ffmpeg_next::log::Level::Error);
-        let EncodeConfig { resolution, video: choices, .. } = config;
+        let quality = config.quality.check().map_err(EncodeError::Settings)?;
         let video = match config.audio_only {
             true => None,
-            false => Some(video::VideoEncoder::open(resolution, choices)?),
+            false => {
+                let (coders, why) = Coders::open(config.encoder, quality, config.nice)?;
+                if let Some(why) = why {
+                    // The owner has the other end, or nobody does.
+                    let _ = events.send(EncodeEvent::FellBack { from: config.encoder, why });
+                }
+                Some(coders)
+            }
         };
-        let audio = audio::AudioEncoder::open(config.audio_bitrate)?;
+        Self::start_with(config, video, events)
+    }
+
+    /// The same with the encoder of the picture open.
+    fn start_with(
+        config: EncodeConfig,
+        video: Option<Coders>,
+        events: UnboundedSender<EncodeEvent>,
+    ) -> Result<Self, EncodeError> {
+        let Quality { resolution, fps, .. } = config.quality;
+        let quality = config.quality;
+        let audio_bitrate = quality.audio_bitrate * 1000;
+        let audio = audio::AudioEncoder::open(audio_bitrate)?;
         let track = video.as_ref().map(|video| {
-            let (sps, pps) = video.parameter_sets();
+            let sets = video.parameter_sets().into_iter().map(|set| (set.sps, set.pps)).collect();
             let (width, height) = (resolution.width() as u16, resolution.height() as u16);
-            mux::VideoTrack { width, height, fps: choices.fps, sps, pps }
+            mux::VideoTrack { width, height, fps, sets }
         });
         let size = track.as_ref().map_or((0, 0), |_| (resolution.width(), resolution.height()));
         let settings = mux::Settings {
@@ -139,7 +171,7 @@ impl Encoder {
             audio: mux::AudioTrack {
                 sample_rate: SAMPLE_RATE as u16,
                 channels: 2,
-                bitrate: config.audio_bitrate,
+                bitrate: audio_bitrate,
                 asc: audio.config(),
                 priming: audio.priming(),
             },
@@ -155,7 +187,7 @@ impl Encoder {
             uniform: true,
             ..Stats::default()
         }));
-        let limit = config.max_duration.as_nanos() * u128::from(choices.fps) / 1_000_000_000;
+        let limit = config.max_duration.as_nanos() * u128::from(fps) / 1_000_000_000;
         let worker = Worker::new(Parts {
             intake: intake.clone(),
             events,
@@ -164,7 +196,7 @@ impl Encoder {
             audio,
             muxer,
             disk,
-            fps: choices.fps,
+            fps,
             limit: (limit as u64).max(1),
         });
         let nice = config.nice;
@@ -237,7 +269,7 @@ impl Encoder {
         let Some(thread) = self.thread.take() else {
             return Err(EncodeError::Thread("is gone".into()));
         };
-        let Finished { index, stats, trimmed_s } = thread
+        let Finished { index, stats, trimmed_s, encoders } = thread
             .join()
             .map_err(|_| EncodeError::Thread("panicked".into()))??
             .ok_or_else(|| EncodeError::Thread("was abandoned".into()))?;
@@ -252,6 +284,7 @@ impl Encoder {
             height: self.size.1,
             stats: Stats { bytes: file.bytes, ..stats },
             trimmed_s,
+            encoders,
             warnings: Vec::new(),
         })
     }

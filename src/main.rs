@@ -38,5 +38,7 @@ fn run(command: Command) -> Result<(), cli::Exit> {
         Command::Man(man) => cli::reference::man(&man),
         Command::Recorder(recorder) => cli::recorder::run(recorder),
         Command::Stills(stills) => cli::stills::run(stills),
+        Command::Encoders(encoders) => cli::encoders::run(&encoders),
+        Command::EncoderCheck(check) => cli::encoders::check(&check),
     }
 }

@@ -84,6 +84,10 @@ fn service(reading: &Reading) {
     });
     let help = "Age of the oldest event that an endpoint still has to be told, in seconds";
     gauge("roomreel_webhook_lag_seconds", help, vec![], lag.as_secs_f64());
+    let backlog: u64 = reading.recordings.iter().filter_map(|of| of.to_upload).sum();
+    let help = "Bytes of files that their buckets have not got yet: of recordings that are sent \
+                while they grow those that may be sent, of finished ones all";
+    gauge("roomreel_upload_backlog_bytes", help, vec![], float(backlog));
     let help = "Recordings that this node takes on at once (recording.max_concurrent)";
     gauge("roomreel_capacity_recordings", help, vec![], float(capacity.slots as u64));
     let help = "Of those, how many it would take on now";
@@ -95,11 +99,16 @@ fn service(reading: &Reading) {
 }
 
 fn recording(vitals: &Vitals) {
-    let Vitals { id, room_id, stats, others, usage, .. } = vitals;
+    let Vitals { id, room_id, stats, others, encoder, usage, .. } = vitals;
     let labels = || vec![("recording_id", id.to_string()), ("room_id", room_id.clone())];
     if let Some(others) = others {
         let help = "Others whom the page of the recording shows; absent while it cannot tell";
         gauge("roomreel_recording_peers", help, labels(), f64::from(*others));
+    }
+    if let Some(encoder) = encoder {
+        let help = "1, with what makes the picture: x264, nvenc, qsv or vaapi";
+        let labels = [labels(), vec![("encoder", encoder.name().to_owned())]].concat();
+        gauge("roomreel_recording_encoder_info", help, labels, 1.0);
     }
     if let Some(Usage { cpu, memory }) = usage {
         let help = "CPU time of the recorder and its browser, in milliseconds";
@@ -131,6 +140,14 @@ fn frames(stats: &Stats, labels: &dyn Fn() -> Vec<(&'static str, String)>) {
     }
     let help = "Frames that wait because the encoder is behind";
     gauge("roomreel_recording_encoder_backlog_frames", help, labels(), stats.backlog.into());
+    let help = "Time that coding the picture took, in milliseconds; at as much as the file's \
+                own time the encoder is at its limit";
+    let ms = (stats.coding_s * 1000.0).max(0.0) as u64;
+    counter("roomreel_recording_coding_milliseconds_total", help, labels(), ms);
+    let help = "Seconds of file time by which the sound that has come ends before the picture. \
+                Both stand on one clock: sound always comes a little later, and much later means \
+                that it is missing, not that it is off";
+    gauge("roomreel_recording_sound_lag_seconds", help, labels(), stats.sound_lag_s);
     let help = "Seconds of file written so far";
     gauge("roomreel_recording_seconds", help, labels(), stats.elapsed_s);
     let help = "Bytes of the file on disk";

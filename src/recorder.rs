@@ -9,6 +9,7 @@
 
 pub mod confine;
 pub mod control;
+pub mod encoder;
 mod error;
 mod gate;
 pub mod journal;
@@ -31,7 +32,9 @@ use self::place::Output;
 pub use self::recover::recover;
 use self::studio::Studio;
 use crate::clock::Mono;
-use crate::job::{Event, RecordingSpec, Stats, StopReason, Summary, TrimEmpty, What};
+use crate::job::{
+    EncoderKind, EncoderWish, Event, RecordingSpec, Stats, StopReason, Summary, TrimEmpty, What,
+};
 
 /// Everything [`record`] needs to be told.
 pub struct Order {
@@ -80,12 +83,15 @@ pub async fn record(order: Order) -> Outcome {
     let Order { spec, output, mut journal, runtime, controls, stats } = order;
     let what = What {
         room_id: spec.room_id.clone(),
-        resolution: spec.resolution,
+        resolution: spec.quality.resolution,
         audio_only: spec.audio_only,
     };
+    // What viewers should know of how it was made.
+    let mut told = Vec::new();
     journal.tell(Event::Started { pid: std::process::id(), what: Some(what) });
 
-    let mut studio = match Studio::open(&spec, &output, runtime) {
+    let encoder = encoder_of(&spec, &mut journal, &mut told).await;
+    let mut studio = match Studio::open(&spec, encoder, &output, runtime) {
         Ok(studio) => studio,
         Err(error) => return failed(error, None, None, &mut journal),
     };
@@ -113,20 +119,22 @@ pub async fn record(order: Order) -> Outcome {
         return failed(error, None, None, &mut journal);
     }
     if let Ok(reason) = end.reason {
-        let seconds = |frames: u64| frames as f64 / f64::from(spec.video.fps);
+        let seconds = |frames: u64| frames as f64 / f64::from(spec.quality.fps);
         let (at, recorded_s, trimmed_s) = match studio.end().await {
             Some(last) => (last.at, seconds(last.frames), seconds(last.trimmed)),
             None => (end.at, studio.stats().elapsed_s, 0.0),
         };
         journal.tell(Event::Stopped { reason, at, recorded_s, trimmed_s });
     }
+    told.extend(studio.fallback());
     let path = output.path(t0.epoch_ms);
     match studio.finish(&path).await {
         Ok(mut summary) => {
-            summary.warnings = verdict::warnings(&summary, spec.audio_only);
-            for warning in &summary.warnings {
+            let warnings = verdict::warnings(&summary, spec.audio_only);
+            for warning in &warnings {
                 journal.notice(warning);
             }
+            summary.warnings = told.into_iter().chain(warnings).collect();
             let judged = end
                 .reason
                 .and_then(|reason| verdict::judge(&summary, spec.audio_only).map(|()| reason));
@@ -140,6 +148,27 @@ pub async fn record(order: Order) -> Outcome {
         }
         Err(error) => failed(end.reason.err().unwrap_or(error), None, Some(part), &mut journal),
     }
+}
+
+/// Chooses what makes the picture, and tells; `told` gets what a viewer should know.
+async fn encoder_of(
+    spec: &RecordingSpec,
+    journal: &mut Journal,
+    told: &mut Vec<String>,
+) -> EncoderKind {
+    if spec.audio_only {
+        return EncoderKind::X264;
+    }
+    let choice = encoder::choose(spec.quality).await;
+    if let Some(why) = choice.fallback() {
+        journal.notice(&why);
+        // Whoever leaves the choice to the machine has no wish that was not met.
+        if spec.quality.encoder != EncoderWish::Auto {
+            told.push(why);
+        }
+    }
+    journal.tell(Event::Encoder { encoder: choice.encoder });
+    choice.encoder
 }
 
 fn failed(

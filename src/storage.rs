@@ -35,7 +35,7 @@ pub use destination::{Destination, LinkLife};
 pub use error::{StorageError, Trouble};
 pub use probe::{Finding, Health};
 pub use sign::{BadLink, LINKS_KEY, Link};
-pub use upload::Upload;
+pub use upload::{Sent, Upload};
 
 use sign::Links;
 

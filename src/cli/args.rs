@@ -7,7 +7,9 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 use ipnet::IpNet;
 use roomreel::config::parse_duration;
-use roomreel::job::{JoinRule, PresenceRule, Resolution, TrimEmpty, Video};
+use roomreel::job::{
+    EncoderKind, EncoderWish, JoinRule, PresenceRule, Preset, QualityWish, Resolution, TrimEmpty,
+};
 use url::Url;
 
 /// Records browser meetings: one MP4 of what a participant saw and heard.
@@ -41,6 +43,8 @@ pub(crate) enum Command {
     Storage(Storage),
     /// Upload the file of a recording that failed because no storage took it
     Upload(Upload),
+    /// Say which encoders of the picture work on this machine
+    Encoders(Encoders),
     /// Make a finished file out of the part file of a recording that was killed
     Salvage(Salvage),
     /// Copy what the service remembers, while it runs
@@ -57,6 +61,9 @@ pub(crate) enum Command {
     /// Keyframes on standard input to a JPEG on standard output
     #[command(hide = true)]
     Stills(Stills),
+    /// Try one encoder of the picture; what is wrong goes to standard output
+    #[command(hide = true)]
+    EncoderCheck(EncoderCheck),
 }
 
 #[derive(Debug, clap::Args)]
@@ -66,18 +73,11 @@ pub(crate) struct Record {
     /// The MP4 to write; it grows beside it as NAME.part.mp4
     #[arg(long, short)]
     pub(crate) output: PathBuf,
-    /// Size of the picture: width 500-1920, height 480-1920, one side at most 1080, both even
-    #[arg(long, default_value = "1280x720")]
-    pub(crate) resolution: Resolution,
+    #[command(flatten)]
+    pub(crate) quality: Quality,
     /// Record the sound alone
     #[arg(long)]
     pub(crate) audio_only: bool,
-    /// Frames per second, 10 to 60
-    #[arg(long, default_value_t = Video::default().fps)]
-    pub(crate) fps: u32,
-    /// x264 constant rate factor, 0 (best) to 51
-    #[arg(long, default_value_t = Video::default().crf)]
-    pub(crate) crf: u8,
     /// End by itself after this much recording, like 30s, 5m or 1h30m
     #[arg(long, value_parser = duration, default_value = "4h")]
     pub(crate) duration: Duration,
@@ -104,6 +104,37 @@ pub(crate) struct Record {
     pub(crate) page: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) browser: Browser,
+}
+
+/// What it is encoded to; what is absent is as usual.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Quality {
+    /// Size and frame rate by name, like 720p30 or portrait-1080p60
+    #[arg(long, default_value_t)]
+    pub(crate) preset: Preset,
+    /// Size of the picture: width 500-1920, height 480-1920, one side at most 1080, both even;
+    /// the preset's otherwise
+    #[arg(long, value_name = "WIDTHxHEIGHT")]
+    pub(crate) resolution: Option<Resolution>,
+    /// Frames per second, 10 to 60; the preset's otherwise
+    #[arg(long)]
+    pub(crate) fps: Option<u32>,
+    /// Constant quality: x264's rate factor, 0 (best) to 51; 25 where neither this nor a bitrate
+    /// is given
+    #[arg(long, conflicts_with = "bitrate")]
+    pub(crate) crf: Option<u8>,
+    /// A bitrate of the picture in kb/s instead
+    #[arg(long, value_name = "KBPS")]
+    pub(crate) bitrate: Option<u32>,
+    /// Time from keyframe to keyframe, 0.5s to 20s
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "4s")]
+    pub(crate) keyframe_interval: Duration,
+    /// Bitrate of the sound in kb/s, 32 to 320
+    #[arg(long, value_name = "KBPS", default_value_t = roomreel::job::Quality::default().audio_bitrate)]
+    pub(crate) audio_bitrate: u32,
+    /// What makes the picture: auto, x264, nvenc, vaapi or qsv; x264 where that does not work
+    #[arg(long, default_value_t)]
+    pub(crate) encoder: EncoderWish,
 }
 
 /// When it ends because of who is there.
@@ -260,6 +291,23 @@ pub(crate) struct Demo {
 }
 
 #[derive(Debug, clap::Args)]
+pub(crate) struct Encoders {
+    /// Size and frame rate to try them at
+    #[arg(long, default_value_t)]
+    pub(crate) preset: Preset,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct EncoderCheck {
+    /// Which
+    #[arg(value_parser = encoder_kind)]
+    pub(crate) encoder: EncoderKind,
+    /// What it is to encode to, as JSON
+    #[arg(long)]
+    pub(crate) quality: String,
+}
+
+#[derive(Debug, clap::Args)]
 pub(crate) struct Salvage {
     /// The part file, NAME.part.mp4
     pub(crate) part: PathBuf,
@@ -306,6 +354,13 @@ pub(crate) struct Recorder {
     pub(crate) salvage: bool,
 }
 
+fn encoder_kind(text: &str) -> Result<EncoderKind, String> {
+    match text.parse().map_err(|bad: roomreel::job::BadSpec| bad.problem)? {
+        EncoderWish::One(kind) => Ok(kind),
+        EncoderWish::Auto => Err("give one of them".into()),
+    }
+}
+
 /// A length of time that is longer than nothing.
 fn duration(text: &str) -> Result<Duration, String> {
     match any_duration(text)? {
@@ -318,6 +373,21 @@ fn duration(text: &str) -> Result<Duration, String> {
 fn any_duration(text: &str) -> Result<Duration, String> {
     parse_duration(text)
         .ok_or_else(|| "give a time like 30s, 5m or 1h30m, or a number of seconds".into())
+}
+
+impl From<Quality> for QualityWish {
+    fn from(args: Quality) -> Self {
+        Self {
+            preset: Some(args.preset),
+            resolution: args.resolution,
+            fps: args.fps,
+            crf: args.crf,
+            bitrate: args.bitrate,
+            keyframe_interval_s: Some(args.keyframe_interval.as_secs_f64()),
+            audio_bitrate: Some(args.audio_bitrate),
+            encoder: Some(args.encoder),
+        }
+    }
 }
 
 impl From<Presence> for PresenceRule {
@@ -398,6 +468,16 @@ mod tests {
             trim_start: true,
         };
         assert_eq!(presence(&all), expected);
+    }
+
+    #[test]
+    fn without_options_the_quality_is_the_usual_one() {
+        let line = ["roomreel", "record", "http://x.test/", "-o", "o.mp4"];
+        let Command::Record(record) = Args::try_parse_from(line).unwrap().command else {
+            panic!("another command")
+        };
+        let usual = roomreel::job::Quality::default();
+        assert_eq!(QualityWish::from(record.quality).over(usual), Ok(usual));
     }
 
     /// The table of the README has what `record --help` has, with the same defaults.

@@ -58,6 +58,7 @@ fn bar() -> ProgressBar {
 fn sentence(event: &Event) -> Option<String> {
     match event {
         Event::Browser { version, .. } => Some(format!("browser is up: {version}")),
+        Event::Encoder { encoder } => Some(format!("the picture is made by {encoder}")),
         Event::Joined { how, .. } => Some(format!("joined the meeting (by {how})")),
         Event::FirstFrame { .. } => Some("recording".into()),
         Event::Paused { .. } => Some("paused".into()),

@@ -5,7 +5,8 @@ use std::path::Path;
 use anyhow::anyhow;
 use roomreel::config::parse_page_options;
 use roomreel::job::{
-    BrowserOptions, Egress, PageOptions, PresenceRule, RecordingSpec, StopReason, Video,
+    BrowserOptions, Egress, PageOptions, PresenceRule, Quality, QualityWish, RecordingSpec,
+    StopReason,
 };
 use roomreel::recorder::control::Control;
 use roomreel::recorder::journal::Journal;
@@ -63,8 +64,7 @@ fn spec(args: Record) -> Result<RecordingSpec, Exit> {
         id: String::new(),
         room_id: String::new(),
         meeting_url,
-        resolution: args.resolution,
-        video: Video { fps: args.fps, crf: args.crf }.check().map_err(Exit::usage)?,
+        quality: quality(args.quality)?,
         audio_only: args.audio_only,
         join: args.join,
         join_timeout_s: args.join_timeout.as_secs_f64(),
@@ -76,6 +76,14 @@ fn spec(args: Record) -> Result<RecordingSpec, Exit> {
         browser: browser_options(args.browser)?,
         page: page_options(args.page.as_deref())?,
         presence,
+    })
+}
+
+/// All that is wrong with it is told at once.
+fn quality(args: super::args::Quality) -> Result<Quality, Exit> {
+    QualityWish::from(args).over(Quality::default()).map_err(|faults| {
+        let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
+        Exit::usage(anyhow!("{}", faults.join("; ")))
     })
 }
 

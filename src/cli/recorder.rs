@@ -36,7 +36,8 @@ pub(crate) fn run(args: Recorder) -> Result<(), Exit> {
     let sockets =
         place::runtime_dir().context("cannot make a directory for sockets").map_err(Exit::disk)?;
     // While there is no other thread: what follows meets a hostile page.
-    match confine(&[&dir, sockets.path()], &spec.browser) {
+    let cards = spec.quality.encoder.wants_hardware() && !spec.audio_only;
+    match confine(&[&dir, sockets.path()], &spec.browser, cards) {
         held @ (Confinement::Full | Confinement::Partial) => {
             tracing::info!("the recorder is {held}")
         }

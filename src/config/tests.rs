@@ -1,6 +1,9 @@
+use std::time::Duration;
+
 use serde_json::json;
 
 use super::*;
+use crate::job::Rate;
 
 fn load(toml: &str, env: &[(&str, &str)]) -> Result<Config, ConfigError> {
     let file = tempfile::NamedTempFile::new().unwrap();
@@ -220,15 +223,43 @@ fn the_environment_wins_over_the_file() {
 }
 
 #[test]
+fn a_preset_is_what_nobody_says_otherwise() {
+    let quality = |settings: &str, env: &[(&str, &str)]| {
+        load(&format!("[recording]\n{settings}"), env).unwrap().recording.quality()
+    };
+    assert_eq!(quality("", &[]), crate::job::Quality::default());
+    let preset = quality("preset = \"portrait-1080p60\"", &[]);
+    assert_eq!((preset.resolution.to_string(), preset.fps), ("1080x1920".into(), 60));
+    let own = quality("preset = \"1080p60\"\nfps = 25\nbitrate = 3000\naudio_bitrate = 96", &[]);
+    assert_eq!((own.resolution.to_string(), own.fps), ("1920x1080".into(), 25));
+    assert_eq!((own.rate, own.audio_bitrate), (Rate::Bitrate(3000), 96));
+    let env = quality("resolution = \"640x480\"", &[("ROOMREEL_RECORDING__PRESET", "720p60")]);
+    assert_eq!((env.resolution.to_string(), env.fps), ("640x480".into(), 60));
+    // A bitrate that is taken back leaves the quality that stood beside it.
+    assert_eq!(quality("crf = 20\nbitrate = 0", &[]).rate, Rate::Crf(20));
+    assert_eq!(quality("keyframe_interval = \"2.5s\"", &[]).keyframe_interval_s, 2.5);
+}
+
+#[test]
 fn mistakes_are_named() {
     type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a [&'a str]);
-    let cases: [Case<'_>; 19] = [
+    let cases: [Case<'_>; 25] = [
         ("[recording]\nfsp = 30", &[], &["recording.fsp", "unknown field"]),
         ("[recorder]\nfps = 30", &[], &["recorder", "unknown field"]),
         ("", &[("ROOMREEL_SERVER__PORT", "1")], &["server.port", "ROOMREEL_SERVER__PORT"]),
         ("[recording]\nfps = \"fast\"", &[], &["recording.fps", "fast"]),
         ("[recording]\nfps = 5", &[], &["recording.fps", "10 to 60"]),
         ("[recording]\ncrf = 52", &[], &["recording.crf", "0 to 51"]),
+        ("[recording]\npreset = \"4k\"", &[], &["recording.preset", "4k", "1080p60"]),
+        ("[recording]\nbitrate = 50", &[], &["recording.bitrate", "139 to 40000 kb/s"]),
+        ("[recording]\nkeyframe_interval = 0", &[], &["recording.keyframe_interval", "0.5 to 20"]),
+        ("[recording]\naudio_bitrate = 128000", &[], &["recording.audio_bitrate", "32 to 320"]),
+        ("[recording]\ncrf = 20\nbitrate = 2000", &[], &["recording.bitrate", "excludes", "crf"]),
+        (
+            "[recording]\ncrf = 20",
+            &[("ROOMREEL_RECORDING__BITRATE", "2000")],
+            &["recording.bitrate", "excludes"],
+        ),
         ("[recording]\nmax_duration = \"four hours\"", &[], &["recording.max_duration", "\"4h\""]),
         ("[recording]\nstop_grace = 0", &[], &["recording.stop_grace", "\"30s\""]),
         ("[recording]\njoin_timeout = \"0s\"", &[], &["recording.join_timeout", "\"30s\""]),

@@ -184,7 +184,7 @@ pub(super) fn landlock(config: &Config) -> Finding {
     let confined = std::thread::Builder::new().spawn(move || {
         // The rules end with this thread.
         let own = tempfile::tempdir()?;
-        std::io::Result::Ok(confine(&[own.path()], &options))
+        std::io::Result::Ok(confine(&[own.path()], &options, false))
     });
     match confined.map(std::thread::JoinHandle::join) {
         Ok(Ok(Ok(confinement))) => judge_landlock(&confinement),

@@ -8,9 +8,7 @@ use super::Finding;
 use super::page::Server;
 use crate::browser::find_program;
 use crate::config::Config;
-use crate::job::{
-    Egress, JoinRule, PageOptions, PresenceRule, RecordingSpec, Resolution, Summary, Video,
-};
+use crate::job::{Egress, JoinRule, PageOptions, PresenceRule, RecordingSpec, Summary};
 use crate::recorder::journal::Journal;
 use crate::recorder::place::{self, Output};
 use crate::recorder::{Order, record as record_meeting};
@@ -46,13 +44,11 @@ async fn try_to_record(config: &Config) -> Result<Summary, String> {
     let journal = Journal::open(None, None).map_err(|e| told("no journal", e))?;
     let (_control, controls) = mpsc::channel(1);
     let (stats, _) = watch::channel(Default::default());
-    let video = Video { fps: config.recording.fps, crf: config.recording.crf };
     let spec = RecordingSpec {
         id: String::new(),
         room_id: String::new(),
         meeting_url: page.url.clone(),
-        resolution: Resolution::HD,
-        video,
+        quality: config.recording.quality(),
         audio_only: false,
         join: JoinRule::Load,
         join_timeout_s: 30.0,

@@ -12,6 +12,10 @@ use crate::media::SAMPLE_RATE;
 
 const CODEC: &str = "aac";
 
+/// How it looks for its quantisers. `twoloop`, which it takes by itself, costs 2.8 %
+/// of a core instead of 0.8 and makes the sound of meetings no better.
+const CODER: &str = "fast";
+
 /// Sample frames in an AAC packet (ISO/IEC 14496-3, 4.5.1.1).
 pub(super) const PACKET: usize = 1024;
 
@@ -38,7 +42,12 @@ impl AudioEncoder {
         context.set_channel_layout(ChannelLayout::STEREO);
         context.set_bit_rate(bitrate as usize);
         context.set_flags(codec::Flags::GLOBAL_HEADER);
-        let encoder = context.open_as(codec).map_err(failed)?;
+        let (encoder, refused) =
+            ffi::open_audio(context, codec, &[("aac_coder", CODER.to_owned())]).map_err(failed)?;
+        if !refused.is_empty() {
+            let problem = format!("does not know {}", refused.join(", "));
+            return Err(EncodeError::Codec { codec: CODEC, problem });
+        }
         if encoder.frame_size() as usize != PACKET {
             let problem = format!("takes {} samples at a time", encoder.frame_size());
             return Err(EncodeError::Codec { codec: CODEC, problem });

@@ -1,6 +1,7 @@
 //! What can go wrong between a picture and the finished file.
 
 use super::mux::{DiskError, MuxError};
+use crate::job::BadSpec;
 
 /// Why encoding failed or a file could not be finished. Whatever was on disk
 /// before stays there and can be salvaged.
@@ -10,6 +11,9 @@ pub enum EncodeError {
     /// The installed libavcodec was built without this encoder.
     #[error("libavcodec has no {0} encoder: install an FFmpeg build that includes it")]
     Missing(&'static str),
+    /// Settings that no encoder takes.
+    #[error("{0}")]
+    Settings(BadSpec),
     /// An encoder refused its settings or its input.
     #[error("the {codec} encoder failed: {problem}")]
     Codec {
@@ -50,7 +54,9 @@ impl EncodeError {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Disk { .. } => ErrorKind::Disk,
-            Self::Missing(_) | Self::Codec { .. } | Self::Thread(_) => ErrorKind::Encoder,
+            Self::Missing(_) | Self::Settings(_) | Self::Codec { .. } | Self::Thread(_) => {
+                ErrorKind::Encoder
+            }
             Self::Empty => ErrorKind::Empty,
         }
     }

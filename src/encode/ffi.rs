@@ -1,18 +1,25 @@
 //! The fenced `unsafe` of `encode`: what libavcodec offers and its wrapper does
 //! not. Lends a [`Picture`] to an `AVFrame` without a copy, opens an encoder
-//! and sees which options it did not take, reads the encoder's headers.
+//! and sees which options it did not take, reads the encoder's headers, puts pictures
+//! into the memory of a graphics card.
 //!
-//! Called by `video` and `audio` alone.
+//! Called by `video`, `hardware` and `audio` alone.
 
 use std::ffi::c_void;
+use std::ptr;
 use std::sync::Arc;
 
-use ffmpeg_next::codec::encoder::video;
+use ffmpeg_next::codec::Context;
+use ffmpeg_next::codec::encoder::{audio, video};
 use ffmpeg_next::ffi;
 use ffmpeg_next::format::Pixel;
 use ffmpeg_next::{Codec, Dictionary, Error, frame};
 
 use crate::media::Picture;
+
+/// Surfaces that an encoder may hold at once: it has one reference and gives each
+/// back with its packet.
+const SURFACES: i32 = 8;
 
 /// A frame that shows `picture` where it lies. The picture lives until
 /// libavcodec has dropped its last reference to the frame.
@@ -72,20 +79,120 @@ pub(super) fn open(
     codec: Codec,
     options: &[(&str, String)],
 ) -> Result<(video::Encoder, Vec<String>), Error> {
+    let left = open_any(&mut context, codec, options)?;
+    Ok((video::Encoder(context), left))
+}
+
+/// The same for sound.
+pub(super) fn open_audio(
+    mut context: audio::Audio,
+    codec: Codec,
+    options: &[(&str, String)],
+) -> Result<(audio::Encoder, Vec<String>), Error> {
+    let left = open_any(&mut context, codec, options)?;
+    Ok((audio::Encoder(context), left))
+}
+
+fn open_any(
+    context: &mut Context,
+    codec: Codec,
+    options: &[(&str, String)],
+) -> Result<Vec<String>, Error> {
     let wanted: Dictionary<'_> =
         options.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
     // SAFETY: both pointers are live; `avcodec_open2` replaces the dictionary by
     // one with what it did not take, which `own` frees.
-    let left = unsafe {
+    unsafe {
         let mut raw = wanted.disown();
         let code = ffi::avcodec_open2(context.as_mut_ptr(), codec.as_ptr(), &mut raw);
         let left = Dictionary::own(raw);
         if code < 0 {
             return Err(Error::from(code));
         }
-        left.iter().map(|(name, _)| name.to_owned()).collect()
-    };
-    Ok((video::Encoder(context), left))
+        Ok(left.iter().map(|(name, _)| name.to_owned()).collect())
+    }
+}
+
+/// Pictures in the memory of a graphics card, of one size, for one encoder.
+pub(super) struct Surfaces {
+    /// An `AVHWFramesContext`, which holds its device.
+    frames: *mut ffi::AVBufferRef,
+}
+
+// SAFETY: the reference is this value's own, and libavutil counts references
+// atomically; the device is only used by whoever has the value.
+unsafe impl Send for Surfaces {}
+
+impl Surfaces {
+    /// NV12 surfaces on the default VA-API device.
+    pub(super) fn of_vaapi(width: u32, height: u32) -> Result<Self, Error> {
+        // SAFETY: `device` is null or a reference that is given back below, whether
+        // or not the frames took one of their own. The fields that are written are
+        // those that libavutil asks for before `av_hwframe_ctx_init`, of a context
+        // that nobody else has yet.
+        unsafe {
+            let mut device = ptr::null_mut();
+            let kind = ffi::AVHWDeviceType::AV_HWDEVICE_TYPE_VAAPI;
+            let code =
+                ffi::av_hwdevice_ctx_create(&mut device, kind, ptr::null(), ptr::null_mut(), 0);
+            if code < 0 {
+                return Err(Error::from(code));
+            }
+            let frames = ffi::av_hwframe_ctx_alloc(device);
+            ffi::av_buffer_unref(&mut device);
+            if frames.is_null() {
+                return Err(Error::Other { errno: ffmpeg_next::error::ENOMEM });
+            }
+            let surfaces = Self { frames };
+            let raw = &mut *(*frames).data.cast::<ffi::AVHWFramesContext>();
+            raw.format = ffi::AVPixelFormat::AV_PIX_FMT_VAAPI;
+            raw.sw_format = ffi::AVPixelFormat::AV_PIX_FMT_NV12;
+            raw.width = width as i32;
+            raw.height = height as i32;
+            raw.initial_pool_size = SURFACES;
+            match ffi::av_hwframe_ctx_init(frames) {
+                code if code < 0 => Err(Error::from(code)),
+                _ => Ok(surfaces),
+            }
+        }
+    }
+
+    /// Tells an encoder that is not open yet that its pictures come from here.
+    pub(super) fn lend_to(&self, context: &mut video::Video) -> Result<(), Error> {
+        // SAFETY: the context is live and owns the new reference from here on.
+        unsafe {
+            let reference = ffi::av_buffer_ref(self.frames);
+            if reference.is_null() {
+                return Err(Error::Other { errno: ffmpeg_next::error::ENOMEM });
+            }
+            (*context.as_mut_ptr()).hw_frames_ctx = reference;
+        }
+        Ok(())
+    }
+
+    /// A copy of `frame`, NV12 of the same size, on a surface.
+    pub(super) fn upload(&self, frame: &frame::Video) -> Result<frame::Video, Error> {
+        let mut surface = frame::Video::empty();
+        // SAFETY: both frames are live; libavutil fills the empty one.
+        unsafe {
+            let code = ffi::av_hwframe_get_buffer(self.frames, surface.as_mut_ptr(), 0);
+            if code < 0 {
+                return Err(Error::from(code));
+            }
+            let code = ffi::av_hwframe_transfer_data(surface.as_mut_ptr(), frame.as_ptr(), 0);
+            if code < 0 {
+                return Err(Error::from(code));
+            }
+        }
+        Ok(surface)
+    }
+}
+
+impl Drop for Surfaces {
+    fn drop(&mut self) {
+        // SAFETY: gives back the one reference that this value holds.
+        unsafe { ffi::av_buffer_unref(&mut self.frames) }
+    }
 }
 
 /// The encoder's out-of-band headers: parameter sets or AudioSpecificConfig.

@@ -48,10 +48,9 @@ pub struct VideoTrack {
     pub height: u16,
     /// Frames per second, 1 to 1000.
     pub fps: u32,
-    /// Sequence parameter set: one NAL unit without start code or length.
-    pub sps: Vec<u8>,
-    /// Picture parameter set: one NAL unit without start code or length.
-    pub pps: Vec<u8>,
+    /// Sequence and picture parameter set of each stream that may come, each one NAL
+    /// unit without start code or length; streams have numbers of their own.
+    pub sets: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
 /// The sound track: AAC-LC in packets of 1024 samples per channel.

@@ -15,6 +15,8 @@ use super::nal::{self, Reader, Writer};
 /// What the parameter sets of a stream allow [`Still`] to rely on.
 #[derive(Debug, Clone, Copy)]
 struct Layout {
+    /// Number of both parameter sets.
+    id: u32,
     /// Width of `frame_num` in bits.
     frame_num_bits: u32,
     /// `SliceQPY` of a slice without a delta.
@@ -48,7 +50,7 @@ impl Still {
         let mut header = Writer::default();
         header.ue(0); // first_mb_in_slice
         header.ue(5); // slice_type: P, as all slices of the picture
-        header.ue(0); // pic_parameter_set_id
+        header.ue(self.layout.id); // pic_parameter_set_id
         header.bits(self.layout.frame_num_bits, self.frame_num(number));
         header.bit(false); // num_ref_idx_active_override_flag
         header.bit(false); // ref_pic_list_modification_flag_l0
@@ -106,7 +108,7 @@ fn layout(sps: &[u8], pps: &[u8]) -> Option<Layout> {
     sps.bits(16)?; // constraint flags, level_idc
     let id = sps.ue()?;
     // 100 is High, the profile `video` asks for; others have other fields.
-    let plain = profile == 100 && id == 0
+    let plain = profile == 100
         && sps.ue()? == 1 // chroma_format_idc: 4:2:0
         && sps.ue()? == 0 // bit_depth_luma_minus8
         && sps.ue()? == 0 // bit_depth_chroma_minus8
@@ -122,7 +124,8 @@ fn layout(sps: &[u8], pps: &[u8]) -> Option<Layout> {
     let pps = nal::unescape(pps);
     let mut pps = Reader::new(&pps);
     let plain = plain
-        && pps.bits(2)? == 3 // pic_parameter_set_id 0, seq_parameter_set_id 0
+        && pps.ue()? == id // pic_parameter_set_id
+        && pps.ue()? == id // seq_parameter_set_id
         && pps.bit()? // entropy_coding_mode_flag: CABAC
         && !pps.bit()? // bottom_field_pic_order_in_frame_present_flag
         && pps.bits(3)? == 7 // one slice group, one reference each way
@@ -134,7 +137,7 @@ fn layout(sps: &[u8], pps: &[u8]) -> Option<Layout> {
     pps.bit()?; // constrained_intra_pred_flag
     let plain = plain && !pps.bit()?; // redundant_pic_cnt_present_flag
     let macroblocks = columns.checked_mul(rows)?;
-    plain.then_some(Layout { frame_num_bits, qp, deblocking_control, macroblocks })
+    plain.then_some(Layout { id, frame_num_bits, qp, deblocking_control, macroblocks })
 }
 
 /// `SliceQPY` of skipped pictures. Nothing is quantised in them; it only starts

@@ -10,17 +10,15 @@ use ffmpeg_next::codec::{self, Flags};
 use ffmpeg_next::format::Pixel;
 use ffmpeg_next::{Packet, color, encoder, picture};
 
+use super::coder::{Coded, Coder, ParameterSets};
 use super::error::EncodeError;
+use super::limits::Level;
 use super::still::Still;
 use super::{ffi, nal};
-use crate::job::{Resolution, Video};
+use crate::job::{Quality, Rate};
 use crate::media::Picture;
 
 const CODEC: &str = "libx264";
-
-/// Seconds between keyframes: what a player may have to decode for a seek. Of
-/// 2 seconds at the same quality the file is a fifth larger.
-const GOP_SECONDS: u32 = 4;
 
 /// Quantiser scale of keyframes against that of the pictures between them
 /// (`f_ip_factor` is the inverse). What does not move (a wall, a slide) is skipped
@@ -33,21 +31,14 @@ const KEYFRAME_SCALE: &str = "0.3333";
 /// which without it takes more than 100 Mb/s and a whole core.
 const MOST_MILLIBITS: u64 = 450;
 
-/// Seconds of that bitrate that a burst may use up at once.
-const BURST_SECONDS: u64 = 2;
+/// How far the picture's bitrate may go above the wanted one for the length of a
+/// burst, in per cent of that.
+const MOST_PERCENT: u64 = 150;
 
 /// Repeats that are skipped before one is encoded after all. That one refines
 /// the still picture, and tells the rate control how little there is to do: with
 /// keyframes alone it would think the content hard and make each one coarser.
 pub(super) const SKIPS: u32 = 7;
-
-/// One coded frame.
-pub(super) struct Coded {
-    /// NAL units, each behind its length in four bytes.
-    pub data: Vec<u8>,
-    /// Decoding can start here.
-    pub keyframe: bool,
-}
 
 pub(super) struct VideoEncoder {
     encoder: video::Encoder,
@@ -61,18 +52,45 @@ pub(super) struct VideoEncoder {
     count: u64,
     /// Frames skipped since the last encoded one.
     skipped: u32,
-    sps: Vec<u8>,
-    pps: Vec<u8>,
+    sets: ParameterSets,
+}
+
+/// How many bits a picture gets.
+pub(super) struct Bits {
+    /// A constant rate factor, or bits a second.
+    pub rate: Result<u8, u64>,
+    /// Bits a second at most.
+    pub most: u64,
+}
+
+/// What is asked for in bits.
+pub(super) fn bits(quality: Quality) -> Bits {
+    let Quality { resolution, fps, rate, .. } = quality;
+    match rate {
+        Rate::Crf(crf) => {
+            let pixels = u64::from(resolution.width()) * u64::from(resolution.height());
+            Bits { rate: Ok(crf), most: pixels * u64::from(fps) * MOST_MILLIBITS / 1000 }
+        }
+        Rate::Bitrate(kilobits) => {
+            let wanted = u64::from(kilobits) * 1000;
+            Bits { rate: Err(wanted), most: wanted * MOST_PERCENT / 100 }
+        }
+    }
 }
 
 /// The settings behind the choice in the architecture notes: `ultrafast`, with
 /// the tools added back that pay for themselves (`scripts/bench --search` shows
 /// what each is worth). Every name here must be taken by the encoder, or opening
 /// fails.
-fn options(resolution: Resolution, video: Video) -> Vec<(&'static str, String)> {
-    let gop = (GOP_SECONDS * video.fps).to_string();
-    let pixels = u64::from(resolution.width()) * u64::from(resolution.height());
-    let most = pixels * u64::from(video.fps) * MOST_MILLIBITS / 1000;
+fn options(quality: Quality, id: u8) -> Vec<(&'static str, String)> {
+    let gop = quality.gop().to_string();
+    let Bits { rate, most } = bits(quality);
+    let wanted = match rate {
+        // To x264, 0 means lossless, which profile High cannot express.
+        Ok(crf) => ("crf", crf.max(1).to_string()),
+        Err(bits) => ("b", bits.to_string()),
+    };
+    let level = Level::of(quality.resolution, quality.fps, most);
     let plain = |name, value: &str| (name, value.to_owned());
     vec![
         plain("preset", "ultrafast"),
@@ -83,52 +101,37 @@ fn options(resolution: Resolution, video: Video) -> Vec<(&'static str, String)> 
         plain("deblock", "0:0"),
         plain("partitions", "i4x4,i8x8,p8x8"),
         plain("i_qfactor", KEYFRAME_SCALE),
-        // To x264, 0 means lossless, which profile High cannot express.
-        ("crf", video.crf.max(1).to_string()),
+        wanted,
+        ("level", level.name.to_owned()),
         ("maxrate", most.to_string()),
-        ("bufsize", (most * BURST_SECONDS).to_string()),
+        ("bufsize", level.burst(most).to_string()),
         ("g", gop.clone()),
         ("keyint_min", gop),
         plain("sc_threshold", "0"),
         plain("forced-idr", "1"),
         plain("threads", "1"),
+        ("x264-params", format!("sps-id={id}")),
     ]
 }
 
 impl VideoEncoder {
-    pub(super) fn open(resolution: Resolution, video: Video) -> Result<Self, EncodeError> {
+    /// `id` is the number of its parameter sets.
+    pub(super) fn open(quality: Quality, id: u8) -> Result<Self, EncodeError> {
         let failed = EncodeError::codec(CODEC);
         let broken = |problem: String| EncodeError::Codec { codec: CODEC, problem };
-        let video = video.check().map_err(|error| broken(error.to_string()))?;
         let codec = encoder::find_by_name(CODEC).ok_or(EncodeError::Missing(CODEC))?;
         let mut context =
             codec::Context::new_with_codec(codec).encoder().video().map_err(failed)?;
-        context.set_width(resolution.width());
-        context.set_height(resolution.height());
+        describe(&mut context, quality);
         context.set_format(Pixel::YUV420P);
-        let fps = video.fps as i32;
-        context.set_time_base((1, fps));
-        context.set_frame_rate(Some((fps, 1)));
         context.set_flags(Flags::GLOBAL_HEADER | Flags::CLOSED_GOP);
-        context.set_colorspace(color::Space::BT709);
-        context.set_color_primaries(color::Primaries::BT709);
-        context.set_color_transfer_characteristic(color::TransferCharacteristic::BT709);
-        context.set_color_range(color::Range::MPEG);
         let (encoder, refused) =
-            ffi::open(context, codec, &options(resolution, video)).map_err(failed)?;
+            ffi::open(context, codec, &options(quality, id)).map_err(failed)?;
         if !refused.is_empty() {
             return Err(broken(format!("does not know {}", refused.join(", "))));
         }
-        let headers = ffi::extradata(&encoder);
-        let header = |kind| {
-            nal::split(&headers)
-                .into_iter()
-                .find(|unit| nal::kind(unit) == kind)
-                .map(<[u8]>::to_vec)
-                .ok_or_else(|| broken("gave no parameter sets".into()))
-        };
-        let (sps, pps) = (header(nal::SPS)?, header(nal::PPS)?);
-        let still = Still::new(&sps, &pps);
+        let sets = parameter_sets(CODEC, &encoder)?;
+        let still = Still::new(&sets.sps, &sets.pps);
         if still.is_none() {
             tracing::warn!(
                 "unexpected H.264 stream layout: still pictures are encoded like moving ones"
@@ -138,40 +141,11 @@ impl VideoEncoder {
             encoder,
             packet: Packet::empty(),
             still,
-            gop: u64::from(GOP_SECONDS * video.fps),
+            gop: u64::from(quality.gop()),
             count: 0,
             skipped: 0,
-            sps,
-            pps,
+            sets,
         })
-    }
-
-    /// Sequence and picture parameter set, for the file's header.
-    pub(super) fn parameter_sets(&self) -> (Vec<u8>, Vec<u8>) {
-        (self.sps.clone(), self.pps.clone())
-    }
-
-    /// Codes the next frame. `repeat`: the picture is the one of the frame before.
-    pub(super) fn encode(
-        &mut self,
-        picture: &Arc<Picture>,
-        repeat: bool,
-    ) -> Result<Coded, EncodeError> {
-        let number = self.count % self.gop;
-        let coded = match &self.still {
-            Some(still) if repeat && number > 0 && self.skipped < SKIPS => {
-                let mut data = Vec::new();
-                nal::append(&mut data, &still.repeat(number));
-                self.skipped += 1;
-                Coded { data, keyframe: false }
-            }
-            _ => {
-                self.skipped = 0;
-                self.code(picture, number)?
-            }
-        };
-        self.count += 1;
-        Ok(coded)
     }
 
     fn code(&mut self, picture: &Arc<Picture>, number: u64) -> Result<Coded, EncodeError> {
@@ -210,4 +184,58 @@ impl VideoEncoder {
         }
         Ok(Coded { data, keyframe })
     }
+}
+
+impl Coder for VideoEncoder {
+    fn parameter_sets(&self) -> ParameterSets {
+        self.sets.clone()
+    }
+
+    fn encode(&mut self, picture: &Arc<Picture>, repeat: bool) -> Result<Coded, EncodeError> {
+        let number = self.count % self.gop;
+        let coded = match &self.still {
+            Some(still) if repeat && number > 0 && self.skipped < SKIPS => {
+                let mut data = Vec::new();
+                nal::append(&mut data, &still.repeat(number));
+                self.skipped += 1;
+                Coded { data, keyframe: false }
+            }
+            _ => {
+                self.skipped = 0;
+                self.code(picture, number)?
+            }
+        };
+        self.count += 1;
+        Ok(coded)
+    }
+}
+
+/// Size, time and colours, as every encoder has to tell them.
+pub(super) fn describe(context: &mut video::Video, quality: Quality) {
+    let Quality { resolution, fps, .. } = quality;
+    let fps = fps as i32;
+    context.set_width(resolution.width());
+    context.set_height(resolution.height());
+    context.set_time_base((1, fps));
+    context.set_frame_rate(Some((fps, 1)));
+    context.set_colorspace(color::Space::BT709);
+    context.set_color_primaries(color::Primaries::BT709);
+    context.set_color_transfer_characteristic(color::TransferCharacteristic::BT709);
+    context.set_color_range(color::Range::MPEG);
+}
+
+/// Those that an open encoder has for the file's header.
+pub(super) fn parameter_sets(
+    codec: &'static str,
+    encoder: &video::Encoder,
+) -> Result<ParameterSets, EncodeError> {
+    let headers = ffi::extradata(encoder);
+    let units = nal::split(&headers);
+    let header = |kind| {
+        let unit = units.iter().find(|unit| nal::kind(unit) == kind);
+        let problem = || "gave no parameter sets".to_owned();
+        unit.map(|unit| unit.to_vec())
+            .ok_or_else(|| EncodeError::Codec { codec, problem: problem() })
+    };
+    Ok(ParameterSets { sps: header(nal::SPS)?, pps: header(nal::PPS)? })
 }

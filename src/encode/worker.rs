@@ -2,7 +2,8 @@
 //! codecs and hands fragments to the disk.
 //!
 //! It takes all its time from the stamps of what it is given. The one thing it
-//! measures by waiting is how long sound may be missing after the end.
+//! measures by waiting is how long sound may be missing after the end; how long
+//! coding takes is for the statistics alone.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -11,14 +12,15 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use super::EncodeEvent;
 use super::audio::{AudioEncoder, PACKET};
+use super::coder::Coders;
 use super::error::EncodeError;
 use super::intake::{Intake, Item, Next};
 use super::level::Level;
 use super::mux::{Disk, DiskError, Index, Muxer};
 use super::uniform::is_uniform;
-use super::video::VideoEncoder;
 use crate::clock::Mono;
-use crate::job::Stats;
+use crate::job::{EncoderKind, Stats};
+use crate::media::SAMPLE_RATE;
 use crate::timeline::{Action, Cut, Timeline};
 
 /// How long after the end ticks and sound up to it may still arrive; what has
@@ -37,6 +39,8 @@ pub(super) struct Finished {
     pub stats: Stats,
     /// Seconds at the end that the index leaves out.
     pub trimmed_s: f64,
+    /// What made the picture, in this order.
+    pub encoders: Vec<EncoderKind>,
 }
 
 pub(super) struct Worker {
@@ -46,13 +50,17 @@ pub(super) struct Worker {
     stats: Arc<Mutex<Stats>>,
     timeline: Timeline,
     /// `None` for a file of sound alone.
-    video: Option<VideoEncoder>,
+    video: Option<Coders>,
     audio: AudioEncoder,
     muxer: Muxer,
     disk: Disk,
     fps: u32,
     /// Frames at which the file ends by itself.
     limit: u64,
+    /// What made the picture so far.
+    encoders: Vec<EncoderKind>,
+    /// Time that coding the picture took.
+    coding: Duration,
     level: Level,
     /// Every picture so far was one colour, or there was none.
     uniform: bool,
@@ -79,7 +87,7 @@ pub(super) struct Parts {
     pub intake: Intake,
     pub events: UnboundedSender<EncodeEvent>,
     pub stats: Arc<Mutex<Stats>>,
-    pub video: Option<VideoEncoder>,
+    pub video: Option<Coders>,
     pub audio: AudioEncoder,
     pub muxer: Muxer,
     pub disk: Disk,
@@ -90,6 +98,7 @@ pub(super) struct Parts {
 impl Worker {
     pub(super) fn new(parts: Parts) -> Self {
         let Parts { intake, events, stats, video, audio, muxer, disk, fps, limit } = parts;
+        let encoders = video.iter().map(Coders::kind).collect();
         Self {
             intake,
             events,
@@ -101,6 +110,8 @@ impl Worker {
             disk,
             fps,
             limit,
+            encoders,
+            coding: Duration::ZERO,
             level: Level::new(),
             uniform: true,
             changed: 0,
@@ -213,7 +224,13 @@ impl Worker {
                 let Some(video) = &mut self.video else { return Ok(()) };
                 // Looked at until one is not: ordinary recordings pay for one look.
                 self.uniform = self.uniform && (repeat || is_uniform(&picture));
-                let frame = video.encode(&picture, repeat)?;
+                let (began, from) = (Instant::now(), video.kind());
+                let (frame, failed) = video.encode(&picture, repeat)?;
+                self.coding += began.elapsed();
+                if let Some(why) = failed {
+                    self.encoders.push(video.kind());
+                    self.tell(EncodeEvent::FellBack { from, why });
+                }
                 let fragment = self.muxer.video(&frame.data, frame.keyframe)?;
                 append(&self.disk, &self.intake, fragment)?;
             }
@@ -269,13 +286,14 @@ impl Worker {
         let stats = *stats;
         // Whoever listened may be gone; `finish` hands out the same.
         let _ = self.events.send(EncodeEvent::Drained { end, frames });
-        Ok(Finished { index, stats, trimmed_s })
+        Ok(Finished { index, stats, trimmed_s, encoders: self.encoders })
     }
 
     fn publish(&self, bytes: u64) {
         let counters = self.timeline.counters();
+        let elapsed_s = counters.recorded as f64 / f64::from(self.fps);
         *self.stats.lock().unwrap_or_else(PoisonError::into_inner) = Stats {
-            elapsed_s: counters.recorded as f64 / f64::from(self.fps),
+            elapsed_s,
             painted: counters.painted,
             recorded: counters.recorded,
             repeated: counters.repeated,
@@ -286,6 +304,8 @@ impl Worker {
             uniform: self.uniform,
             changed_s: self.changed as f64 / f64::from(self.fps),
             bytes,
+            coding_s: self.coding.as_secs_f64(),
+            sound_lag_s: elapsed_s - self.sound as f64 / f64::from(SAMPLE_RATE),
             // Filled in for whoever asks.
             backlog: 0,
         };

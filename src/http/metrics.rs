@@ -12,7 +12,7 @@ use crate::metrics::{self, MEDIA_TYPE, Reading};
 /// Measurements
 ///
 /// Recordings and webhook deliveries by state, capacity left, and of each recording
-/// that runs here its frames, backlog, sound, CPU and memory. Labels name rooms, so
+/// that runs here its frames, encoder, backlogs, sound, CPU and memory. Labels name rooms, so
 /// it asks for a token like everything else.
 #[utoipa::path(
     get, path = "/metrics", tag = "health",

@@ -21,7 +21,9 @@ use super::refusals::{BadStart, Busy, Closing, Held, NoSpace};
 use super::view::RecordingView;
 use super::{App, Settings};
 use crate::config::{Transcription, check_header, parse_endpoint_url};
-use crate::job::{BadSpec, BasicAuth, JoinRule, PageOptions, RecordingSpec, Resolution, Video};
+use crate::job::{
+    BadSpec, BasicAuth, JoinRule, PageOptions, QualityWish, RecordingSpec, Resolution,
+};
 use crate::net;
 use crate::node::Wanted;
 use crate::storage::Storage;
@@ -67,9 +69,30 @@ pub(super) struct Start {
     /// It ends by itself after so many seconds. Beyond the contract.
     #[schema(minimum = 1, maximum = 86_400)]
     max_duration: Option<f64>,
+    /// Size and frame rate by name; `resolution` and `fps` win over it. Beyond the
+    /// contract.
+    #[schema(example = "1080p30")]
+    preset: Option<String>,
     /// Frames per second. Beyond the contract.
     #[schema(minimum = 10, maximum = 60)]
     fps: Option<u32>,
+    /// Constant quality, 0 best; not together with `bitrate`. Beyond the contract.
+    #[schema(minimum = 0, maximum = 51)]
+    crf: Option<u8>,
+    /// Bitrate of the picture in kb/s; not together with `crf`. The least depends on
+    /// size and frame rate. Beyond the contract.
+    #[schema(minimum = 100, maximum = 40_000)]
+    bitrate: Option<u32>,
+    /// Seconds from keyframe to keyframe. Beyond the contract.
+    #[schema(minimum = 0.5, maximum = 20)]
+    keyframe_interval: Option<f64>,
+    /// Bitrate of the sound in kb/s. Beyond the contract.
+    #[schema(minimum = 32, maximum = 320)]
+    audio_bitrate: Option<u32>,
+    /// What makes the picture: `auto`, `x264`, `nvenc`, `vaapi` or `qsv`; x264 where
+    /// that does not work. Beyond the contract.
+    #[schema(example = "auto")]
+    encoder: Option<String>,
     /// It ends when the room has been empty for so many seconds. Beyond the contract.
     #[schema(minimum = 1, maximum = 86_400)]
     empty_timeout: Option<f64>,
@@ -241,9 +264,21 @@ impl Start {
             .resolution
             .and_then(|Object(size)| good(Resolution::new(size.width, size.height), &mut wrong));
         let join = self.join.and_then(|text| good(text.parse::<JoinRule>(), &mut wrong));
-        if let Some(fps) = self.fps {
-            good(Video { fps, ..Video::default() }.check(), &mut wrong);
-        }
+        let preset = self.preset.and_then(|text| good(text.parse(), &mut wrong));
+        let encoder = self.encoder.and_then(|text| good(text.parse(), &mut wrong));
+        let wish = QualityWish {
+            preset,
+            resolution,
+            fps: self.fps,
+            crf: self.crf,
+            bitrate: self.bitrate,
+            keyframe_interval_s: self.keyframe_interval,
+            audio_bitrate: self.audio_bitrate,
+            encoder,
+        };
+        let quality = wish.over(settings.recording.quality());
+        let quality =
+            quality.map_err(|faults| wrong.extend(faults.iter().map(ToString::to_string))).ok();
         if let Some(seconds) = self.max_duration.filter(|s| !MAX_DURATION.contains(s)) {
             let limits = "give 1 to 86400 seconds";
             wrong.push(format!("max_duration: {seconds} is out of range: {limits}"));
@@ -266,8 +301,7 @@ impl Start {
                 session: None,
                 meeting_url: url,
                 page,
-                resolution,
-                fps: self.fps,
+                quality,
                 join,
                 max_duration: self.max_duration.map(Duration::from_secs_f64),
                 presence,

@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::encoder::EncoderKind;
 use super::life::{FailureKind, StopReason};
 use super::spec::Resolution;
 use crate::clock::Mono;
@@ -27,6 +28,12 @@ pub enum Event {
         start_ticks: u64,
         /// What `Browser.getVersion` answered.
         version: String,
+    },
+    /// What makes the picture: told before the first frame, and again when another
+    /// has to take its place.
+    Encoder {
+        /// From here on.
+        encoder: EncoderKind,
     },
     /// The meeting was joined, by `how`: `signal`, `media` or `load`.
     Joined {
@@ -195,6 +202,14 @@ pub struct Stats {
     pub changed_s: f64,
     /// Bytes of the file on disk.
     pub bytes: u64,
+    /// Seconds that coding the picture has taken so far.
+    #[serde(default)]
+    pub coding_s: f64,
+    /// By how many seconds of file time the sound that has come ends before the
+    /// picture does. Both stand on one clock: this is how late sound comes, not by how
+    /// much it is off.
+    #[serde(default)]
+    pub sound_lag_s: f64,
     /// Frames waiting because the encoder is behind.
     pub backlog: u32,
 }
@@ -215,6 +230,9 @@ pub struct Summary {
     /// Seconds at the end that were recorded of an empty room and left out.
     #[serde(default)]
     pub trimmed_s: f64,
+    /// What made the picture: one, or one and what took its place when it failed.
+    #[serde(default)]
+    pub encoders: Vec<EncoderKind>,
     /// What a viewer may wonder about, a sentence each.
     #[serde(default)]
     pub warnings: Vec<String>,

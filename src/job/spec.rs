@@ -8,6 +8,7 @@ use url::Url;
 use super::egress::Egress;
 use super::page::PageOptions;
 use super::presence::PresenceRule;
+use super::quality::Quality;
 
 /// How long a page may take to be joined before it is reloaded.
 pub const DEFAULT_JOIN_TIMEOUT: Duration = Duration::from_secs(30);
@@ -151,40 +152,6 @@ impl std::str::FromStr for JoinRule {
     }
 }
 
-/// Encoding choices.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Video {
-    /// Frames per second of screen and file, 10 to 60.
-    pub fps: u32,
-    /// x264 constant rate factor, 0 (best) to 51.
-    pub crf: u8,
-}
-
-impl Default for Video {
-    fn default() -> Self {
-        Self { fps: 30, crf: 25 }
-    }
-}
-
-impl Video {
-    /// Refuses what the screen or the encoder cannot do.
-    pub fn check(self) -> Result<Self, BadSpec> {
-        if !(10..=60).contains(&self.fps) {
-            return Err(BadSpec::new(
-                "fps",
-                format!("{} is out of range: fps must be 10 to 60", self.fps),
-            ));
-        }
-        if self.crf > 51 {
-            return Err(BadSpec::new(
-                "crf",
-                format!("{} is out of range: crf must be 0 to 51", self.crf),
-            ));
-        }
-        Ok(self)
-    }
-}
-
 /// How Chromium is run for one recording.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -240,10 +207,8 @@ pub struct RecordingSpec {
     pub room_id: String,
     /// The page to record; http or https.
     pub meeting_url: Url,
-    /// Size of the picture.
-    pub resolution: Resolution,
-    /// Encoding choices.
-    pub video: Video,
+    /// What it is encoded to.
+    pub quality: Quality,
     /// The file holds no picture.
     #[serde(default)]
     pub audio_only: bool,

@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::backoff::Backoff;
-use crate::storage::{Trouble, Upload};
+use crate::storage::{Sent, Trouble, Upload};
 use crate::store::Id;
 
 /// How long the last part may take that is on its way when the recording ends.
@@ -21,20 +21,26 @@ pub(super) struct Ahead {
     safe: watch::Sender<u64>,
     stop: CancellationToken,
     task: JoinHandle<()>,
+    sent: Sent,
 }
 
 impl Ahead {
     /// Begins to send what is safe of the file at `part`.
     pub(super) fn start(id: Id, upload: Upload, part: PathBuf) -> Self {
         let (safe, told) = watch::channel(0);
-        let stop = CancellationToken::new();
+        let (stop, sent) = (CancellationToken::new(), upload.sent());
         let task = tokio::spawn(run(id, upload, part, told, stop.clone()));
-        Self { safe, stop, task }
+        Self { safe, stop, task, sent }
     }
 
     /// So many bytes of the file will stay as they are.
     pub(super) fn safe(&self, bytes: u64) {
         self.safe.send_if_modified(|known| std::mem::replace(known, bytes) != bytes);
+    }
+
+    /// How much was sent.
+    pub(super) fn sent(&self) -> Sent {
+        self.sent.clone()
     }
 
     /// Ends it; what was sent is on record.

@@ -139,7 +139,7 @@ impl Supervisor {
         let name = format!("Rec-{}-{}.mp4", self.spec.room_id, started_at.timestamp_millis());
         let known = self.kept().await;
         let resolution =
-            Resolution::new(summary.width, summary.height).unwrap_or(self.spec.resolution);
+            Resolution::new(summary.width, summary.height).unwrap_or(self.spec.quality.resolution);
         let now = Utc::now();
         let asset = known.unwrap_or_else(|| Asset {
             id: Id::new(now),

@@ -118,11 +118,25 @@ impl Supervisor {
 
     /// Tries one destination for as long as it is worth.
     async fn try_at(&self, destination: &Destination, file: &Path, key: &str) -> Tried {
-        let (id, name) = (self.id, destination.name());
         let mut upload = destination.upload(key, self.media_type(), &self.dir);
         if let Some(upload) = upload.as_mut().filter(|_| self.start == Start::Upload) {
             upload.forgive();
         }
+        let all = std::fs::metadata(file).map_or(0, |file| file.len());
+        self.see_upload(upload.as_ref().map(|upload| (all, upload.sent())));
+        let tried = self.try_until(destination, file, key, upload).await;
+        self.see_upload(None);
+        tried
+    }
+
+    async fn try_until(
+        &self,
+        destination: &Destination,
+        file: &Path,
+        key: &str,
+        mut upload: Option<Upload>,
+    ) -> Tried {
+        let (id, name) = (self.id, destination.name());
         let mut backoff = Backoff::default();
         let mut known: Option<Trouble> = None;
         let mut since = None;

@@ -14,7 +14,7 @@ use chrono::{DateTime, Utc};
 use super::orders::Orders;
 use super::supervisor::Start;
 use super::{CLIENT, Inner, Node, page_of};
-use crate::job::{Event, JoinRule, State, What};
+use crate::job::{Event, JoinRule, Quality, State, What};
 use crate::recorder::journal::{self, JOURNAL};
 use crate::storage;
 use crate::store::{Id, InsertError, Recording, Terms, Unavailable};
@@ -92,8 +92,7 @@ impl Inner {
             return Ok(());
         };
         let terms = Terms {
-            resolution: what.resolution,
-            fps: self.recording.fps,
+            quality: Quality { resolution: what.resolution, ..self.recording.quality() },
             join: JoinRule::default(),
             max_duration_s: self.recording.max_duration.as_secs_f64(),
             audio_only: what.audio_only,

@@ -128,14 +128,13 @@ mod tests {
     use chrono::Utc;
 
     use super::*;
-    use crate::job::{BasicAuth, Hidden, JoinRule, PresenceRule, Resolution};
+    use crate::job::{BasicAuth, Hidden, JoinRule, PresenceRule, Quality};
     use crate::store::{Terms, WebhookTarget};
 
     #[test]
     fn it_quotes_everything_but_secrets() {
         let terms = Terms {
-            resolution: Resolution::HD,
-            fps: 30,
+            quality: Quality::default(),
             join: JoinRule::Auto,
             presence: PresenceRule::default(),
             max_duration_s: 60.0,

@@ -12,7 +12,7 @@ use super::orders::Orders;
 use super::supervisor::Start;
 use super::{Inner, Node, whole};
 use crate::config::{Config, Kind};
-use crate::job::{Egress, JoinRule, PageOptions, PresenceRule, RecordingSpec, Resolution, Video};
+use crate::job::{Egress, JoinRule, PageOptions, PresenceRule, Quality, RecordingSpec};
 use crate::session::SessionId;
 use crate::storage::ChoiceError;
 use crate::store::{Attendance, InsertError, Recording, Terms, Unavailable, WebhookTarget};
@@ -27,10 +27,8 @@ pub struct Wanted {
     pub meeting_url: SecretString,
     /// The same, parsed.
     pub page: Url,
-    /// Size of the picture.
-    pub resolution: Option<Resolution>,
-    /// Frames per second, checked by [`Video::check`].
-    pub fps: Option<u32>,
+    /// What it is encoded to; as configured when absent.
+    pub quality: Option<Quality>,
     /// What counts as joined.
     pub join: Option<JoinRule>,
     /// When it ends by itself.
@@ -144,8 +142,7 @@ impl Inner {
     fn terms(&self, wanted: &Wanted) -> Terms {
         let default = &self.recording;
         Terms {
-            resolution: wanted.resolution.unwrap_or(default.resolution),
-            fps: wanted.fps.unwrap_or(default.fps),
+            quality: wanted.quality.unwrap_or_else(|| default.quality()),
             join: wanted.join.unwrap_or(default.join),
             max_duration_s: wanted.max_duration.unwrap_or(default.max_duration).as_secs_f64(),
             audio_only: wanted.audio_only,
@@ -154,15 +151,13 @@ impl Inner {
     }
 
     pub(super) fn spec(&self, recording: &Recording, page: Url) -> RecordingSpec {
-        let Terms { resolution, fps, join, max_duration_s, audio_only, presence } =
-            recording.terms.clone();
+        let Terms { quality, join, max_duration_s, audio_only, presence } = recording.terms.clone();
         RecordingSpec {
             id: recording.id.to_string(),
             room_id: recording.room_id.clone(),
             page: recording.page.clone().over(self.page.options(&page)),
             meeting_url: page,
-            resolution,
-            video: Video { fps, crf: self.recording.crf },
+            quality,
             audio_only,
             join,
             join_timeout_s: self.recording.join_timeout.as_secs_f64(),

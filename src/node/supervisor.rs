@@ -24,6 +24,7 @@ use super::vitals::Seen;
 use crate::job::{Event, RecordingSpec};
 use crate::recorder::journal::JOURNAL;
 use crate::recorder::place::{LOCK, PART, is_locked};
+use crate::storage::Sent;
 use crate::store::{AdvanceError, Failure, Id, Step};
 
 /// How often the journal is looked at.
@@ -184,7 +185,14 @@ impl Supervisor {
         }
         if let Some(ahead) = ahead {
             ahead.safe(safe);
+            self.see_upload(Some((safe, ahead.sent())));
         }
+    }
+
+    /// Keeps how much of its file is to go up, and how much has.
+    pub(super) fn see_upload(&self, upload: Option<(u64, Sent)>) {
+        let mut live = self.node.live();
+        live.seen.entry(self.id).or_insert_with(|| Seen::of(&self.spec.room_id)).upload = upload;
     }
 
     pub(super) fn asked_to_stop(&self) -> bool {
@@ -238,6 +246,7 @@ impl Supervisor {
                 seen.peers.clone_from(peers);
             }
             Event::Stats(stats) => seen.count(*stats),
+            Event::Encoder { encoder } => seen.encoder = Some(*encoder),
             Event::Started { pid, .. } | Event::Browser { pid, .. } => seen.groups.push(*pid),
             _ => {}
         }
@@ -247,6 +256,7 @@ impl Supervisor {
         let id = self.id;
         match event {
             Event::Joined { how, reloads, .. } => tracing::info!(%id, how, reloads, "joined"),
+            Event::Encoder { encoder } => tracing::info!(%id, %encoder, "the picture is made"),
             Event::Paused { .. } => tracing::info!(%id, "paused"),
             Event::Resumed { .. } => tracing::info!(%id, "resumed"),
             Event::Notice { message } => {

@@ -59,7 +59,7 @@ fn finished() -> String {
         height: 1280,
         stats,
         trimmed_s: 0.0,
-        warnings: Vec::new(),
+        ..Summary::default()
     }))
 }
 
@@ -104,8 +104,7 @@ fn wanted(room: &str) -> Wanted {
         session: None,
         meeting_url: URL.into(),
         page: URL.parse().unwrap(),
-        resolution: None,
-        fps: None,
+        quality: None,
         join: None,
         max_duration: None,
         presence: None,

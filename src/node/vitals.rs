@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use std::fs;
 use std::time::Duration;
 
-use crate::job::{Peer, Stats};
+use crate::job::{EncoderKind, Peer, Stats};
+use crate::storage::Sent;
 use crate::store::Id;
 
 /// One recording, now.
@@ -24,6 +25,11 @@ pub struct Vitals {
     pub others: Option<u32>,
     /// Those of them whom it names.
     pub peers: Vec<Peer>,
+    /// What makes its picture, once that is known.
+    pub encoder: Option<EncoderKind>,
+    /// Bytes of its file that its bucket has not got yet: of the growing one those
+    /// that may be sent, of the finished one all. `None` while nothing is uploaded.
+    pub to_upload: Option<u64>,
     /// What its processes take; `None` if there are none.
     pub usage: Option<Usage>,
 }
@@ -59,6 +65,10 @@ pub(super) struct Seen {
     pub(super) stats: Option<Stats>,
     /// See [`Vitals::fps`].
     pub(super) fps: Option<f64>,
+    /// See [`Vitals::encoder`].
+    pub(super) encoder: Option<EncoderKind>,
+    /// Bytes that are to go up, and those that have.
+    pub(super) upload: Option<(u64, Sent)>,
     /// Process groups: the recorder's and those of its browsers.
     pub(super) groups: Vec<u32>,
 }
@@ -82,13 +92,14 @@ impl Seen {
 
     /// Puts it together with what the processes take, by their groups.
     pub(super) fn vitals(self, id: Id, usage: &HashMap<u32, Usage>) -> Vitals {
-        let Self { room_id, others, peers, stats, fps, groups } = self;
+        let Self { room_id, others, peers, stats, fps, encoder, upload, groups } = self;
+        let to_upload = upload.map(|(all, sent)| all.saturating_sub(sent.bytes()));
         let found = groups.iter().filter_map(|group| usage.get(group));
         let usage = found.copied().reduce(|a, b| Usage {
             cpu: a.cpu.saturating_add(b.cpu),
             memory: a.memory.saturating_add(b.memory),
         });
-        Vitals { id, room_id, stats, fps, others, peers, usage }
+        Vitals { id, room_id, stats, fps, others, peers, encoder, to_upload, usage }
     }
 }
 

@@ -60,6 +60,9 @@ const SECRETS: &[&str] =
 /// user-namespace maps of its sandbox.
 const SHARED: &[&str] = &["/dev/shm", "/dev/null", "/dev/zero", "/dev/tty", "/proc"];
 
+/// Where the devices of graphics cards are, and how those in `/dev` itself begin.
+const CARDS: (&str, &str) = ("/dev/dri", "nvidia");
+
 /// Where the loader of programs is.
 const LOADERS: &[&str] = &["/lib", "/lib32", "/lib64", "/usr/lib", "/usr/lib64", "/nix/store"];
 
@@ -93,16 +96,20 @@ impl fmt::Display for Confinement {
 
 /// Confines the calling thread and whatever it starts from now on to writing
 /// `own` directories and to running the Chromium that `browser` names, or the one
-/// that is found.
+/// that is found. With `cards` it may use graphics cards and run this very program,
+/// to try them.
 ///
 /// To be called before any other thread is started: each thread has rules of its own.
-pub fn confine(own: &[&Path], browser: &BrowserOptions) -> Confinement {
+pub fn confine(own: &[&Path], browser: &BrowserOptions, cards: bool) -> Confinement {
     let program = match find_program(browser.program.as_deref()).map(|path| path.canonicalize()) {
         Ok(Ok(program)) => program,
         // Starting it will say what is wrong.
         _ => return Confinement::None("there is no Chromium to allow".into()),
     };
-    let rules = Rules::new(own, &program, &browser.ca_files);
+    let mut rules = Rules::new(own, &program, &browser.ca_files);
+    if cards {
+        rules.allow_cards();
+    }
     let done = match rules.enforce(false) {
         // Not root enough: the other way costs programs their set-user-id bit,
         // and with it the sandbox of a Chromium that may make no namespaces.
@@ -188,6 +195,15 @@ impl Rules {
         Self { write, read, run }
     }
 
+    fn allow_cards(&mut self) {
+        self.write.push(CARDS.0.into());
+        let devices = std::fs::read_dir("/dev").into_iter().flatten().flatten();
+        let cards =
+            |entry: &std::fs::DirEntry| entry.file_name().to_string_lossy().starts_with(CARDS.1);
+        self.write.extend(devices.filter(cards).map(|entry| entry.path()));
+        self.run.extend(std::env::current_exe().ok());
+    }
+
     fn enforce(&self, no_new_privs: bool) -> Result<RestrictionStatus, RulesetError> {
         // To remove an empty directory is harmless, and the parent of a runtime
         // directory is everybody's.
@@ -254,7 +270,7 @@ mod tests {
         let program = Some("/bin/true".into());
         let browser = BrowserOptions { program, ..BrowserOptions::default() };
         let confined = std::thread::spawn(move || {
-            let confinement = confine(&[&mine], &browser);
+            let confinement = confine(&[&mine], &browser, true);
             if let Confinement::None(why) = confinement {
                 return Err(why);
             }

@@ -14,7 +14,7 @@ use super::journal::{self, JOURNAL, Journal, Line};
 use super::place::Output;
 use crate::clock::Mono;
 use crate::encode::mux::{self, MuxError};
-use crate::job::{Event, RecordingSpec, Stats, Summary};
+use crate::job::{EncoderKind, Event, RecordingSpec, Stats, Summary};
 
 /// Salvages the part file in `dir` to the contract's name, `Rec-<room_id>-<epoch_ms>.mp4`,
 /// and tells [`Event::Salvaged`] in the journal; a file that is finished already is
@@ -56,7 +56,7 @@ pub fn recover(
     };
     let (width, height) = match spec.audio_only {
         true => (0, 0),
-        false => (spec.resolution.width(), spec.resolution.height()),
+        false => (spec.quality.resolution.width(), spec.quality.resolution.height()),
     };
     let (stats, warnings) = last_words(&lines);
     let summary = Summary {
@@ -66,6 +66,7 @@ pub fn recover(
         height,
         stats: Stats { bytes: file.bytes, ..stats },
         trimmed_s,
+        encoders: lines.iter().filter_map(|line| encoder(&line.event)).collect(),
         warnings,
     };
     journal.tell(Event::Salvaged(summary.clone()));
@@ -127,6 +128,13 @@ fn last_words(lines: &[Line]) -> (Stats, Vec<String>) {
     told.unwrap_or_default()
 }
 
+fn encoder(event: &Event) -> Option<EncoderKind> {
+    match event {
+        Event::Encoder { encoder } => Some(*encoder),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -134,7 +142,7 @@ mod tests {
     fn spec() -> RecordingSpec {
         serde_json::from_value(serde_json::json!({
             "id": "", "room_id": "room", "meeting_url": "https://x.test/",
-            "resolution": {"width": 1280, "height": 720}, "video": {"fps": 30, "crf": 23},
+            "quality": {},
             "join": "load", "join_timeout_s": 30.0, "join_reloads": 0,
             "max_duration_s": 60.0, "browser": {},
         }))

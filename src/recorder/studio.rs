@@ -14,11 +14,8 @@ use super::place::Output;
 use crate::clock::Mono;
 use crate::display::{Screen, ScreenConfig, ScreenEvent};
 use crate::encode::{EncodeConfig, EncodeError, EncodeEvent, Encoder, ErrorKind};
-use crate::job::{RecordingSpec, Stats, Summary};
+use crate::job::{EncoderKind, RecordingSpec, Stats, Summary};
 use crate::speaker::{Speaker, SpeakerConfig, SpeakerEvent};
-
-/// AAC-LC at this rate is transparent for meetings.
-const AUDIO_BITRATE: u32 = 128_000;
 
 /// Encoding gives way to painting: nobody sees a frame that was encoded late,
 /// everybody one that was painted late.
@@ -58,6 +55,8 @@ pub(super) struct Studio {
     first_frame: Option<FirstFrame>,
     /// Known once the encoder has told.
     end: Option<FileEnd>,
+    /// That another encoder had to take over.
+    fallback: Option<String>,
     /// Where the file grows.
     part: PathBuf,
     /// Sockets, profile and home of the browser; removed last.
@@ -68,6 +67,7 @@ impl Studio {
     /// Opens everything, the cheapest failure first: output, encoder, devices.
     pub(super) fn open(
         spec: &RecordingSpec,
+        kind: EncoderKind,
         output: &Output,
         runtime: TempDir,
     ) -> Result<Self, RecordError> {
@@ -77,10 +77,9 @@ impl Studio {
 
         let encoder = Encoder::start(
             EncodeConfig {
-                resolution: spec.resolution,
-                video: spec.video,
+                quality: spec.quality,
+                encoder: kind,
                 audio_only: spec.audio_only,
-                audio_bitrate: AUDIO_BITRATE,
                 part: output.part(),
                 max_duration: spec.max_duration(),
                 copy_max: spec.copy_max,
@@ -103,9 +102,9 @@ impl Studio {
         let intake = encoder.intake();
         let screen = Screen::open(
             ScreenConfig {
-                width: spec.resolution.width(),
-                height: spec.resolution.height(),
-                fps: spec.video.fps,
+                width: spec.quality.resolution.width(),
+                height: spec.quality.resolution.height(),
+                fps: spec.quality.fps,
                 blind: spec.audio_only,
                 runtime_dir: runtime.path().to_path_buf(),
             },
@@ -123,6 +122,7 @@ impl Studio {
             encoder,
             first_frame: None,
             end: None,
+            fallback: None,
             part: output.part(),
             runtime,
         })
@@ -196,10 +196,24 @@ impl Studio {
                     self.note_end(FileEnd { at, frames, trimmed });
                 }
                 EncodeEvent::Failed(_) => return None,
+                EncodeEvent::FellBack { from, why } => {
+                    self.note_fallback(from, &why);
+                }
                 EncodeEvent::FirstFrame { .. } | EncodeEvent::Drained { .. } => {}
             }
         }
         self.end
+    }
+
+    /// The encoder of the picture failed, and x264 took over; as a sentence.
+    pub(super) fn note_fallback(&mut self, from: EncoderKind, why: &str) -> String {
+        let told = format!("{from} failed, and x264 makes the picture from there on: {why}");
+        self.fallback.insert(told).clone()
+    }
+
+    /// The same for whoever has the file.
+    pub(super) fn fallback(&self) -> Option<String> {
+        self.fallback.clone()
     }
 
     /// Counters now.

@@ -91,6 +91,11 @@ impl Record {
         self.verified = None;
     }
 
+    /// Bytes of the parts that the bucket has.
+    pub(super) fn sent(&self) -> u64 {
+        self.parts.values().map(|part| part.content.length).sum()
+    }
+
     /// How many parts a file of `length` bytes has.
     pub(super) fn count(&self, length: u64) -> usize {
         usize::try_from(length.div_ceil(self.part_size).max(1)).unwrap_or(usize::MAX)

@@ -10,7 +10,7 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use chrono::{DateTime, Utc};
 use futures::StreamExt;
@@ -28,6 +28,18 @@ pub struct Upload {
     /// Where the record is kept.
     state: PathBuf,
     record: Record,
+    sent: Sent,
+}
+
+/// How much of an upload the bucket has; goes on being right while it is under way.
+#[derive(Debug, Clone, Default)]
+pub struct Sent(Arc<AtomicU64>);
+
+impl Sent {
+    /// Bytes, of parts that arrived whole.
+    pub fn bytes(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 impl Upload {
@@ -41,14 +53,30 @@ impl Upload {
         state: PathBuf,
     ) -> Self {
         let record = Record::load(&state, key).unwrap_or_else(|| Record::new(key, part_size));
-        Self { bucket, key: key.to_owned(), media_type, state, record }
+        Self::with(bucket, key.to_owned(), media_type, state, record)
     }
 
     /// The upload that the record at `state` tells of, whatever it is called; `None`
     /// if there is none, or its object is complete.
     pub(super) fn unfinished(bucket: Arc<Bucket>, state: PathBuf) -> Option<Self> {
         let record = Record::read(&state).filter(|record| record.verified.is_none())?;
-        Some(Self { bucket, key: record.key.clone(), media_type: "", state, record })
+        Some(Self::with(bucket, record.key.clone(), "", state, record))
+    }
+
+    fn with(
+        bucket: Arc<Bucket>,
+        key: String,
+        media_type: &'static str,
+        state: PathBuf,
+        record: Record,
+    ) -> Self {
+        let sent = Sent(Arc::new(record.sent().into()));
+        Self { bucket, key, media_type, state, record, sent }
+    }
+
+    /// How much of it the bucket has.
+    pub fn sent(&self) -> Sent {
+        self.sent.clone()
     }
 
     /// Sends one part of the growing file that lies wholly before `safe`, if the
@@ -293,6 +321,7 @@ impl Upload {
 
     /// What cannot be written down is sent again after a crash, no more.
     fn save(&self) {
+        self.sent.0.store(self.record.sent(), Ordering::Relaxed);
         if let Err(error) = self.record.save(&self.state) {
             tracing::warn!(key = self.key, %error, "cannot write down how far an upload is");
         }

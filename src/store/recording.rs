@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{Attendance, Id, Look};
 use crate::job::{
     Ended, FailureKind, IllegalTransition, JoinRule, Occurrence, PageOptions, PresenceRule,
-    Resolution, State, StopReason,
+    Quality, Resolution, State, StopReason,
 };
 use crate::session::SessionId;
 
@@ -67,10 +67,9 @@ pub struct Recording {
 /// accepted, so that a later change of the configuration does not change it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Terms {
-    /// Size of the picture.
-    pub resolution: Resolution,
-    /// Frames per second.
-    pub fps: u32,
+    /// What it is encoded to.
+    #[serde(flatten)]
+    pub quality: Quality,
     /// What counts as joined.
     pub join: JoinRule,
     /// When it ends by itself, in seconds of file time.

@@ -15,7 +15,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use futures::future::BoxFuture;
 
 use super::*;
-use crate::job::{FailureKind, JoinRule, PresenceRule, Resolution, StopReason};
+use crate::job::{FailureKind, JoinRule, PresenceRule, Quality, Resolution, StopReason};
 
 /// Opens the store of a directory, a new one or what an earlier one left there.
 type Open = fn(&Path) -> BoxFuture<'_, Arc<dyn Whole>>;
@@ -118,8 +118,7 @@ impl Bench {
 
 fn recording(room: &str) -> Recording {
     let terms = Terms {
-        resolution: Resolution::HD,
-        fps: 30,
+        quality: Quality::default(),
         join: JoinRule::Auto,
         max_duration_s: 60.0,
         audio_only: false,

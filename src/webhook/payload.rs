@@ -159,7 +159,7 @@ struct Beam<'a> {
 
 impl<'a> Beam<'a> {
     fn new(settings: &'a Webhooks, recording: &'a Recording, event: &OutboxEvent) -> Self {
-        let resolution = recording.terms.resolution;
+        let resolution = recording.terms.quality.resolution;
         Self {
             beam_id: recording.beam_id.to_string(),
             room_id: &recording.room_id,

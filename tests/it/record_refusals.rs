@@ -73,6 +73,15 @@ fn arguments_that_cannot_be_right_name_themselves() {
         (vec!["--resolution", "1920x1920"], vec!["too large"]),
         (vec!["--resolution", "big"], vec!["WIDTHxHEIGHT"]),
         (vec!["--fps", "61"], vec!["fps", "10 to 60"]),
+        (vec!["--preset", "4k"], vec!["--preset", "720p30"]),
+        (
+            vec!["--crf", "20", "--bitrate", "2000"],
+            vec!["--crf", "cannot be used with", "--bitrate"],
+        ),
+        (vec!["--bitrate", "50", "--crf", "20"], vec!["cannot be used with"]),
+        (vec!["--bitrate", "50"], vec!["bitrate", "139 to 40000 kb/s"]),
+        (vec!["--keyframe-interval", "30s"], vec!["keyframe_interval", "0.5 to 20 seconds"]),
+        (vec!["--audio-bitrate", "500"], vec!["audio_bitrate", "32 to 320 kb/s"]),
         (vec!["--join", "perhaps"], vec!["auto, signal, media, load"]),
         (vec!["--duration", "soon"], vec!["--duration"]),
     ] {

@@ -19,7 +19,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 use crate::journal;
-use crate::support::judge::{boxes, decodes_silently, pictures, probe, sound};
+use crate::support::judge::{boxes, decodes_silently, keyframe_gaps, pictures, probe, sound};
 use crate::support::pages::{Pages, own_pages};
 use crate::support::process::Running;
 use crate::support::roomreel::roomreel;
@@ -103,11 +103,14 @@ impl Service {
     }
 
     fn start_recording(&self, room: &str, width: u32, height: u32) -> String {
+        self.start_with(room, json!({ "resolution": { "width": width, "height": height } }))
+    }
+
+    /// Starts it with `own` fields of the request.
+    fn start_with(&self, room: &str, own: Value) -> String {
         let path = format!("/v2/recordings/room/{room}/start");
-        let body = json!({
-            "meeting_url": self.recorder_link(room),
-            "resolution": {"width": width, "height": height},
-        });
+        let mut body = json!({ "meeting_url": self.recorder_link(room) });
+        body.as_object_mut().unwrap().extend(own.as_object().unwrap().clone());
         let recording = self.post(&path, &body);
         assert_eq!(recording["status"], "starting", "{recording}");
         recording["id"].as_str().unwrap().to_owned()
@@ -163,8 +166,13 @@ fn a_room_with_four_people_is_recorded_by_the_api_in_both_sizes() {
     let _quiet = quiet();
     let service = Service::start();
     let (runtime, bots) = bots(&service, "demo", 4);
-    for (width, height) in [(1280, 720), (1920, 1080)] {
-        let id = service.start_recording("demo", width, height);
+    let preset = json!({
+        "preset": "1080p30", "fps": 25, "bitrate": 1200, "keyframe_interval": 1,
+        "audio_bitrate": 64,
+    });
+    let size = json!({ "resolution": { "width": 1280, "height": 720 } });
+    for (own, width, height, fps) in [(size, 1280, 720, 30), (preset, 1920, 1080, 25)] {
+        let id = service.start_with("demo", own);
         let again = service.post(
             "/v2/recordings/room/demo/start",
             &json!({"meeting_url": service.recorder_link("demo")}),
@@ -178,7 +186,23 @@ fn a_room_with_four_people_is_recorded_by_the_api_in_both_sizes() {
         let page = service.post("/v2/recordings/room/demo/stop", &json!({}));
         assert_eq!(page["data"][0]["id"], json!(id), "{page}");
         let recording = service.until(&id, "completed");
-        assert_shows_and_sounds(&service.file(&recording), width, height);
+        let file = service.file(&recording);
+        assert_shows_and_sounds(&file, width, height);
+        let (video, audio) = (probe(&file).video.unwrap(), probe(&file).audio.unwrap());
+        assert_eq!(video.avg_frame_rate, format!("{fps}/1"));
+        if fps == 25 {
+            let gaps = keyframe_gaps(&file);
+            assert!(
+                gaps.len() >= 4 && gaps.iter().all(|gap| (gap - 1.0).abs() < 0.001),
+                "{gaps:?}"
+            );
+            // Half as much again for two seconds is what a burst may take.
+            let most = 1_200_000.0 * 1.5 * (video.duration + 2.0) / video.duration;
+            assert!((video.bit_rate as f64) < most, "{video:?}");
+            assert!((40_000..72_000).contains(&audio.bit_rate), "{audio:?}");
+        } else {
+            assert!((80_000..140_000).contains(&audio.bit_rate), "{audio:?}");
+        }
     }
     let none = service.post("/v2/recordings/room/demo/stop", &json!({}));
     assert_eq!((&none["code"], &none["message"]), (&json!(404), &json!("beam not found")));

@@ -1,7 +1,7 @@
 //! Each rule where it is meant, and everything that speaks against it.
 
 use super::*;
-use crate::job::{JoinRule, PresenceRule, Resolution};
+use crate::job::{JoinRule, PresenceRule, Quality};
 use crate::store::{StopAsked, Terms};
 
 fn at(seconds: f64) -> DateTime<Utc> {
@@ -75,8 +75,7 @@ fn left(others: Option<u32>) -> Stage {
 
 fn recording(state: State, created: f64) -> Recording {
     let terms = Terms {
-        resolution: Resolution::HD,
-        fps: 30,
+        quality: Quality::default(),
         join: JoinRule::Auto,
         max_duration_s: 60.0,
         audio_only: false,

@@ -108,7 +108,7 @@ fn gcd(a: u32, b: u32) -> u32 {
 }
 
 fn video_trak(id: u32, created: u64, video: &VideoTrack) -> Result<Trak, MuxError> {
-    let avcc = avcc(&video.sps, &video.pps)?;
+    let avcc = avcc(&video.sets)?;
     let avc1 = Avc1 {
         visual: Visual {
             data_reference_index: 1,
@@ -130,17 +130,36 @@ fn video_trak(id: u32, created: u64, video: &VideoTrack) -> Result<Trak, MuxErro
 }
 
 /// AVCDecoderConfigurationRecord (ISO/IEC 14496-15, 5.3.3.1).
-fn avcc(sps: &[u8], pps: &[u8]) -> Result<Avcc, MuxError> {
+///
+/// A decoder must be able to do what any of the sets asks for: of the levels the
+/// highest counts, of the promises not to use something those that all make.
+fn avcc(sets: &[(Vec<u8>, Vec<u8>)]) -> Result<Avcc, MuxError> {
     let is = |nal: &[u8], kind| nal.first().is_some_and(|byte| byte & 0x1f == kind);
-    if sps.len() < 4 || !is(sps, 7) || sps.len() > usize::from(u16::MAX) {
-        return Err(MuxError::Track("not a sequence parameter set"));
+    for (sps, pps) in sets {
+        if sps.len() < 4 || !is(sps, 7) || sps.len() > usize::from(u16::MAX) {
+            return Err(MuxError::Track("not a sequence parameter set"));
+        }
+        if !is(pps, 8) || pps.len() > usize::from(u16::MAX) {
+            return Err(MuxError::Track("not a picture parameter set"));
+        }
     }
-    if !is(pps, 8) || pps.len() > usize::from(u16::MAX) {
-        return Err(MuxError::Track("not a picture parameter set"));
+    // Five bits count them (5.3.3.1.2).
+    let Some(((sps, pps), others)) = sets.split_first().filter(|_| sets.len() < 32) else {
+        return Err(MuxError::Track("no parameter sets, or too many"));
+    };
+    if others.iter().any(|(other, _)| other[1] != sps[1]) {
+        return Err(MuxError::Track("its streams are of several profiles"));
     }
     // Only the High profiles carry the extension; ours is 8-bit 4:2:0.
     let high = matches!(sps[1], 100 | 110 | 122 | 144);
-    Ok(Avcc { ext: high.then(AvccExt::default), ..Avcc::new(sps, pps)? })
+    let mut avcc = Avcc { ext: high.then(AvccExt::default), ..Avcc::new(sps, pps)? };
+    for (sps, pps) in others {
+        avcc.profile_compatibility &= sps[2];
+        avcc.avc_level_indication = avcc.avc_level_indication.max(sps[3]);
+        avcc.sequence_parameter_sets.push(sps.clone());
+        avcc.picture_parameter_sets.push(pps.clone());
+    }
+    Ok(avcc)
 }
 
 fn audio_trak(id: u32, created: u64, audio: &AudioTrack) -> Result<Trak, MuxError> {

@@ -389,6 +389,8 @@ fn a_picture_of_another_size_fails_the_encoder_and_keeps_the_file() {
     let tick =
         crate::media::Tick { at: scene.time(1), index: 1, picture: Some(picture), superseded: 0 };
     scene.encoder.intake().tick(tick);
+    // A command, or they would wait for the rest of their fragment.
+    scene.encoder.stop(scene.time(2));
     let told = events(&mut scene);
     let Some(EncodeEvent::Failed(error)) = told.last() else { panic!("{told:?}") };
     assert_eq!(error.kind(), ErrorKind::Encoder);

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tempfile::TempDir;
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::clock::Mono;
+use crate::encode::coder::Coders;
 use crate::encode::{EncodeConfig, EncodeEvent, Encoder};
-use crate::job::{Resolution, Video};
+use crate::job::{EncoderKind, Quality, Resolution};
 use crate::media::{Block, Picture, Pool, SAMPLE_RATE, Tick};
 
 pub(super) const WIDTH: usize = 640;
@@ -105,11 +106,40 @@ impl Scene {
     }
 
     fn with(fps: u32, max: Duration, audio_only: bool) -> Self {
+        Self::of(|part| EncodeConfig { audio_only, ..config(part, fps, max) })
+    }
+
+    /// A file that is encoded as `quality` says, at the scene's size.
+    pub(super) fn at(quality: Quality) -> Self {
+        Self::of(|part| {
+            let usual = config(part, quality.fps, Duration::from_secs(3600));
+            let resolution = usual.quality.resolution;
+            EncodeConfig { quality: Quality { resolution, ..quality }, ..usual }
+        })
+    }
+
+    fn of(config: impl Fn(&Path) -> EncodeConfig) -> Self {
+        Self::started(config, |config, sender| Encoder::start(config, sender).unwrap())
+    }
+
+    /// A scene whose picture is made by `coders`.
+    pub(super) fn made_by(coders: impl FnOnce(Quality) -> Coders) -> Self {
+        let usual = |part: &Path| config(part, 30, Duration::from_secs(3600));
+        Self::started(usual, |config, sender| {
+            let coders = coders(config.quality);
+            Encoder::start_with(config, Some(coders), sender).unwrap()
+        })
+    }
+
+    fn started(
+        config: impl Fn(&Path) -> EncodeConfig,
+        start: impl FnOnce(EncodeConfig, UnboundedSender<EncodeEvent>) -> Encoder,
+    ) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let (sender, events) = unbounded_channel();
-        let config = config(&directory.path().join("film.part"), fps, max);
-        let config = EncodeConfig { audio_only, ..config };
-        let encoder = Encoder::start(config, sender).unwrap();
+        let config = config(&directory.path().join("film.part"));
+        let fps = config.quality.fps;
+        let encoder = start(config, sender);
         let pool = Pool::new(WIDTH as u32, HEIGHT as u32);
         Self { encoder, events, directory, fps, pool, position: 0, block: 480 }
     }
@@ -164,10 +194,13 @@ impl Scene {
 
 pub(super) fn config(part: &Path, fps: u32, max_duration: Duration) -> EncodeConfig {
     EncodeConfig {
-        resolution: Resolution::new(WIDTH as u32, HEIGHT as u32).unwrap(),
-        video: Video { fps, ..Video::default() },
+        quality: Quality {
+            resolution: Resolution::new(WIDTH as u32, HEIGHT as u32).unwrap(),
+            fps,
+            ..Quality::default()
+        },
+        encoder: EncoderKind::X264,
         audio_only: false,
-        audio_bitrate: 128_000,
         part: part.to_owned(),
         max_duration,
         copy_max: None,

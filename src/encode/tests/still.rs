@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use super::judge;
 use super::scene::{EPOCH, HEIGHT, Scene, WIDTH, number_in, picture};
+use crate::encode::coder::{Coder, PRIMARY, ParameterSets};
 use crate::encode::video::{SKIPS, VideoEncoder};
-use crate::job::{Resolution, Video};
+use crate::job::{Quality, Rate, Resolution};
 use crate::media::Pool;
 
 /// How far apart two luma planes are, in the mean.
@@ -65,9 +66,9 @@ fn the_skipped_picture_fits_every_size_and_rate() {
         [(500, 480, 10, 0), (1080, 1920, 60, 23), (1920, 1080, 30, 51), (1278, 718, 24, 30)];
     for (width, height, fps, crf) in cases {
         let resolution = Resolution::new(width, height).unwrap();
-        let choices = Video { fps, crf };
-        let mut encoder = VideoEncoder::open(resolution, choices).unwrap();
-        let (sps, pps) = encoder.parameter_sets();
+        let quality = Quality { resolution, fps, rate: Rate::Crf(crf), ..Quality::default() };
+        let mut encoder = VideoEncoder::open(quality, PRIMARY).unwrap();
+        let ParameterSets { sps, pps } = encoder.parameter_sets();
         let pool = Pool::new(width, height);
         let mut stream = Vec::new();
         for unit in [sps, pps] {

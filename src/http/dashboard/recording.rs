@@ -237,7 +237,7 @@ impl Now {
         Some(Self {
             elapsed: clock(stats.elapsed_s),
             fps: fps.filter(|_| !recording.terms.audio_only).map(|fps| format!("{fps:.0}")),
-            rate: recording.terms.fps,
+            rate: recording.terms.quality.fps,
             level: match level {
                 level if level <= QUIET => "silent".into(),
                 level => format!("{level:.0} dB"),
@@ -256,7 +256,7 @@ fn facts(recording: &Recording) -> Vec<(&'static str, String)> {
     let terms = &recording.terms;
     let kind = match terms.audio_only {
         true => "sound alone".to_owned(),
-        false => format!("{} at {} frames a second", terms.resolution, terms.fps),
+        false => format!("{} at {} frames a second", terms.quality.resolution, terms.quality.fps),
     };
     let mut facts = vec![("Recorded as", kind), ("Storage", recording.destination.clone())];
     if let Some(reason) = recording.stop_reason {

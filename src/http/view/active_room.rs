@@ -223,7 +223,7 @@ impl PeerWithTracksView {
 #[cfg(test)]
 mod tests {
     use crate::config::Config;
-    use crate::job::{JoinRule, PresenceRule, Resolution, State};
+    use crate::job::{JoinRule, PresenceRule, Quality, State};
     use crate::session::Session;
     use crate::store::Terms;
 
@@ -252,8 +252,7 @@ mod tests {
 
     fn recording(state: State) -> Recording {
         let terms = Terms {
-            resolution: Resolution::HD,
-            fps: 30,
+            quality: Quality::default(),
             join: JoinRule::Auto,
             max_duration_s: 60.0,
             audio_only: false,

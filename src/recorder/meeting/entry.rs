@@ -80,14 +80,14 @@ impl Attendance<'_> {
 
     /// A page that is not laid out for the picture's size would be cut off.
     async fn check_size(&mut self, browser: &Browser) -> Result<(), Interruption> {
-        let wanted = (self.spec.resolution.width(), self.spec.resolution.height());
+        let wanted = (self.spec.quality.resolution.width(), self.spec.quality.resolution.height());
         let ask = browser.page().inner_size(READ_TIMEOUT);
         if let Ok(found) = self.or_interrupted(Some(browser), ask).await?
             && found != wanted
         {
             self.journal.notice(format!(
                 "the page is laid out for {}x{}, not for {}",
-                found.0, found.1, self.spec.resolution
+                found.0, found.1, self.spec.quality.resolution
             ));
         }
         Ok(())

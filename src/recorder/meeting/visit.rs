@@ -23,8 +23,8 @@ impl Attendance<'_> {
             surface: Surface::Screen {
                 wayland_socket: self.studio.wayland_socket().to_path_buf(),
                 pulse_socket: self.studio.pulse_socket().to_path_buf(),
-                width: self.spec.resolution.width(),
-                height: self.spec.resolution.height(),
+                width: self.spec.quality.resolution.width(),
+                height: self.spec.quality.resolution.height(),
             },
             runtime_dir: self.studio.runtime_dir().to_path_buf(),
             capture_files: None,

@@ -10,7 +10,7 @@ use crate::browser::PageEvent;
 use crate::clock::Mono;
 use crate::display::ScreenEvent;
 use crate::encode::EncodeEvent;
-use crate::job::{Event, StopReason};
+use crate::job::{EncoderKind, Event, StopReason};
 use crate::room::Token;
 use crate::speaker::SpeakerEvent;
 
@@ -57,6 +57,12 @@ impl Attendance<'_> {
                 // Nobody has stopped it: it is full.
                 self.studio.note_end(FileEnd { at, frames, trimmed });
                 Some(End { reason: Ok(StopReason::MaxDuration), at })
+            }
+            EncodeEvent::FellBack { from, why } => {
+                let told = self.studio.note_fallback(from, &why);
+                self.journal.notice(told);
+                self.journal.tell(Event::Encoder { encoder: EncoderKind::X264 });
+                None
             }
             EncodeEvent::Failed(error) => Some(End::failed(error.into())),
             EncodeEvent::Drained { .. } => None,

@@ -8,7 +8,7 @@ use proptest::test_runner::TestRunner;
 use secrecy::ExposeSecret;
 
 use super::*;
-use crate::job::Occurrence;
+use crate::job::{EncoderWish, Occurrence, Rate};
 
 /// Two recordings are the same if all that can be shown of them is, and the
 /// secrets that cannot.
@@ -32,9 +32,16 @@ pub(super) async fn a_life_is_found_again(bench: Bench) {
 pub(super) async fn every_field_comes_back_as_it_went_in(bench: Bench) {
     let odd = "é\"'\\ \u{1F3A5}\n--; DROP TABLE recordings";
     let mut new = recording("Room_1.a-b");
-    new.terms.resolution = Resolution::new(720, 1280).unwrap();
+    new.terms.quality = Quality {
+        resolution: Resolution::new(720, 1280).unwrap(),
+        fps: 25,
+        rate: Rate::Bitrate(2500),
+        keyframe_interval_s: 2.5,
+        audio_bitrate: 96,
+        encoder: EncoderWish::Auto,
+    };
     new.terms.join = JoinRule::Media;
-    (new.terms.fps, new.terms.max_duration_s, new.terms.audio_only) = (25, 1.5, true);
+    (new.terms.max_duration_s, new.terms.audio_only) = (1.5, true);
     new.warnings = vec![odd.into(), String::new()];
     new.destination = odd.into();
     new.meeting_url = format!("https://meet.example/?q={odd}").into();

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::job::{
-    Ended, FailureKind, JoinRule, Peer, PresenceRule, Resolution, RoomNews, StopReason,
+    Ended, FailureKind, JoinRule, Peer, PresenceRule, Quality, Resolution, RoomNews, StopReason,
 };
 use crate::store::{Id, Terms};
 
@@ -31,8 +31,7 @@ fn at(ms: i64) -> DateTime<Utc> {
 
 fn recording() -> Recording {
     let terms = Terms {
-        resolution: Resolution::new(720, 1280).unwrap(),
-        fps: 30,
+        quality: Quality { resolution: Resolution::new(720, 1280).unwrap(), ..Quality::default() },
         join: JoinRule::Auto,
         max_duration_s: 60.0,
         audio_only: false,

@@ -6,9 +6,10 @@ use super::*;
 const MEASURES: &str = r#"
 [ "$4" = --salvage ] && exit 1
 echo '{"event":"started","pid":'$$'}
+{"event":"encoder","encoder":"vaapi"}
 {"event":"first_frame","t0":1000000000,"epoch_ms":1700000000120}
 {"event":"peers","count":2}
-{"event":"stats","elapsed_s":1.0,"painted":29,"recorded":30,"repeated":3,"late":1,"superseded":2,"audio_dbfs":-21.5,"bytes":4096,"backlog":4}' > "$3/journal.jsonl"
+{"event":"stats","elapsed_s":1.0,"painted":29,"recorded":30,"repeated":3,"late":1,"superseded":2,"audio_dbfs":-21.5,"bytes":4096,"backlog":4,"coding_s":0.125,"sound_lag_s":0.25}' > "$3/journal.jsonl"
 while [ -d "$3" ]; do sleep 0.05; done
 "#;
 
@@ -69,6 +70,12 @@ async fn a_recording_is_measured_while_it_runs_and_counted_afterwards() {
     }
     assert_eq!(sample(&text, "roomreel_recording_encoder_backlog_frames", of), Some(4.0));
     assert_eq!(sample(&text, "roomreel_recording_audio_dbfs", of), Some(-21.5));
+    assert_eq!(sample(&text, "roomreel_recording_coding_milliseconds_total", of), Some(125.0));
+    assert_eq!(sample(&text, "roomreel_recording_sound_lag_seconds", of), Some(0.25));
+    let encoder = [of, &["encoder=\"vaapi\""]].concat();
+    assert_eq!(sample(&text, "roomreel_recording_encoder_info", &encoder), Some(1.0));
+    // Nothing goes to a bucket here.
+    assert_eq!(sample(&text, "roomreel_upload_backlog_bytes", &[]), Some(0.0));
     assert_eq!(sample(&text, "roomreel_recording_file_bytes", of), Some(4096.0));
     assert_eq!(sample(&text, "roomreel_recording_peers", of), Some(2.0));
     assert!(sample(&text, "roomreel_recording_memory_bytes", of).unwrap() > 0.0, "{text}");

@@ -99,7 +99,7 @@ impl Recorder {
         self.journal = Some(Journal::open(Some(&self.dir.join(JOURNAL)), None).unwrap());
         let what = What {
             room_id: spec.room_id.clone(),
-            resolution: spec.resolution,
+            resolution: spec.quality.resolution,
             audio_only: spec.audio_only,
         };
         self.tell(Event::Started { pid: std::process::id(), what: Some(what) });
@@ -198,9 +198,9 @@ fn summary(spec: &RecordingSpec) -> Summary {
         duration_s: 3.5,
         trimmed_s: 0.0,
         bytes: 4,
-        width: spec.resolution.width(),
-        height: spec.resolution.height(),
+        width: spec.quality.resolution.width(),
+        height: spec.quality.resolution.height(),
         stats,
-        warnings: Vec::new(),
+        ..Summary::default()
     }
 }

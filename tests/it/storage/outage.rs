@@ -86,6 +86,16 @@ impl Service {
         serde_json::from_slice(&curl.output().unwrap().stdout).ok()
     }
 
+    /// What `/metrics` says is still to be uploaded.
+    fn backlog(&self) -> u64 {
+        let url = format!("http://127.0.0.1:{}/metrics", self.port);
+        let text = Command::new("curl").args(["-s", &url]).output().unwrap().stdout;
+        let text = String::from_utf8(text).unwrap();
+        let mut lines = text.lines();
+        let value = lines.find_map(|line| line.strip_prefix("roomreel_upload_backlog_bytes "));
+        value.unwrap_or_else(|| panic!("{text}")).parse().unwrap()
+    }
+
     pub(super) fn record(&self, page: &str) -> String {
         let body = json!({ "meeting_url": page, "join": "load" });
         let started = self.ask("POST", "/v2/recordings/room/a/start", Some(body)).unwrap();
@@ -173,8 +183,12 @@ fn a_bucket_that_is_away_twice_gets_the_whole_recording_once() {
     service.open();
     std::thread::sleep(away / 2);
     assert_eq!(service.until(&id, "post_processing")["recording_assets"], Value::Null);
+    // What the bucket lacks is told: not all of the file, and not nothing.
+    let backlog = until("a backlog", PATIENCE, || Some(service.backlog()).filter(|b| *b > 0));
+    assert!(backlog < bytes.len() as u64, "{backlog} of {}", bytes.len());
     middle.open();
     let done = service.until(&id, "completed");
+    assert_eq!(service.backlog(), 0);
 
     // Once, whole, and as it was on disk.
     let asset = &done["recording_assets"][0];

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use chrono::{TimeDelta, Utc};
-use roomreel::job::{FailureKind, JoinRule, PresenceRule, Resolution, State, StopReason};
+use roomreel::job::{FailureKind, JoinRule, PresenceRule, Quality, Resolution, State, StopReason};
 use roomreel::store::{Asset, Failure, Id, Recording, SqliteStore, Store, Terms};
 
 /// A recording of half a minute that is over.
@@ -30,8 +30,7 @@ impl Past {
         let began = Utc::now() - TimeDelta::minutes(minutes_ago);
         let ended = began + TimeDelta::seconds(30);
         let terms = Terms {
-            resolution: Resolution::HD,
-            fps: 30,
+            quality: Quality::default(),
             join: JoinRule::Auto,
             max_duration_s: 60.0,
             audio_only: false,

@@ -150,8 +150,8 @@ fn impossible_tracks_are_refused() {
         |settings| settings.audio.asc.clear(),
         |settings| settings.audio.sample_rate = 0,
         |settings| settings.video.iter_mut().for_each(|video| video.fps = 0),
-        |settings| settings.video.iter_mut().for_each(|video| video.sps.truncate(3)),
-        |settings| settings.video.iter_mut().for_each(|video| video.pps[0] = 0x67),
+        |settings| settings.video.iter_mut().for_each(|video| video.sets[0].0.truncate(3)),
+        |settings| settings.video.iter_mut().for_each(|video| video.sets[0].1[0] = 0x67),
     ];
     for spoil in spoil {
         let mut settings = good.clone();

@@ -49,7 +49,7 @@ pub(super) fn make(fps: u32) -> Media {
     let (asc, packets) = aac(dir.path(), &sound);
     assert_eq!(packets.len(), (sound.len() + PRIMING as usize).div_ceil(1024));
     Media {
-        video: VideoTrack { width: 320, height: 240, fps, sps, pps },
+        video: VideoTrack { width: 320, height: 240, fps, sets: vec![(sps, pps)] },
         audio: AudioTrack {
             sample_rate: 48_000,
             channels: 2,

@@ -1,7 +1,7 @@
 //! What each form does, and what pages show of what others wrote.
 
 use roomreel::config::{Destination, Endpoint, Kind};
-use roomreel::job::{JoinRule, PresenceRule, Resolution, State};
+use roomreel::job::{JoinRule, PresenceRule, Quality, Resolution, State};
 use roomreel::store::{Asset, Id, Recording, SqliteStore, Store, Terms};
 
 use super::super::webhooks::Receiver;
@@ -211,8 +211,7 @@ async fn a_file_in_a_bucket_is_played_from_there() {
     let store = SqliteStore::open(&data.join("roomreel.db")).await.unwrap();
     let now = chrono::Utc::now();
     let terms = Terms {
-        resolution: Resolution::HD,
-        fps: 30,
+        quality: Quality::default(),
         join: JoinRule::Auto,
         max_duration_s: 60.0,
         audio_only: false,
