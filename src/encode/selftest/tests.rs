@@ -100,17 +100,19 @@ fn a_good_encoder_passes_at_every_size_and_rate() {
 
 #[test]
 fn a_broken_encoder_is_found_out_and_said_what_is_wrong() {
+    // How what is no picture is refused, the decoder decides.
+    let unreadable = &["decoded", "is off"][..];
     for (fault, said) in [
-        (Fault::Colours, "blue is off"),
-        (Fault::Late, "brightness is off"),
-        (Fault::Shifted, "brightness is off"),
-        (Fault::Lost, "picture"),
-        (Fault::Keyframe, "picture 3: a keyframe out of turn"),
-        (Fault::Garbage, "it"),
-        (Fault::Nothing, "pictur"),
-        (Fault::Fails, "the broken encoder failed: is gone"),
+        (Fault::Colours, &["blue is off"][..]),
+        (Fault::Late, &["brightness is off"]),
+        (Fault::Shifted, &["brightness is off"]),
+        (Fault::Lost, &["picture"]),
+        (Fault::Keyframe, &["picture 3: a keyframe out of turn"]),
+        (Fault::Garbage, unreadable),
+        (Fault::Nothing, unreadable),
+        (Fault::Fails, &["the broken encoder failed: is gone"]),
     ] {
         let error = tried(fault, Quality::default()).unwrap_err();
-        assert!(error.contains(said), "{fault:?}: {error}");
+        assert!(said.iter().any(|said| error.contains(said)), "{fault:?}: {error}");
     }
 }
