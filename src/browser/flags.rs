@@ -89,9 +89,6 @@ pub(super) fn flags(inputs: &Inputs<'_>) -> Vec<String> {
             "--kiosk".into(),
             "--window-position=0,0".into(),
             format!("--window-size={width},{height}"),
-            // Sample frames that are played at a time: 21 ms instead of 10. Half the
-            // wake-ups, and the speaker knows of the latency.
-            "--audio-buffer-size=1024".into(),
             // A window of one page: one with tabs is never narrower than 532
             // pixels, and a page that opens another covers itself with it.
             "--app=data:text/html,".into(),
