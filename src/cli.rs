@@ -25,6 +25,7 @@ pub(crate) mod upload;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use roomreel::config::Config;
+use rustix::process::{Resource, getrlimit};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -32,9 +33,19 @@ use url::Url;
 
 pub(crate) use exit::Exit;
 
+/// Fewest files that may be open at once. The runtime itself panics if it gets none
+/// for its signals, which it takes eight of; a recording fails clearly from here on.
+const FEWEST_FILES: u64 = 32;
+
 /// Two worker threads are plenty: screen, speaker, encoder and disk have
 /// threads of their own, and what is left waits.
 fn runtime() -> Result<Runtime, Exit> {
+    if let Some(limit @ ..FEWEST_FILES) = getrlimit(Resource::Nofile).current {
+        return Err(Exit::failure(anyhow::anyhow!(
+            "cannot start: only {limit} files may be open at once; raise it to 1024 at least \
+             (ulimit -n, LimitNOFILE=)"
+        )));
+    }
     Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
