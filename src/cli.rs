@@ -33,8 +33,8 @@ use url::Url;
 
 pub(crate) use exit::Exit;
 
-/// Fewest files that may be open at once. The runtime itself panics if it gets none
-/// for its signals, which it takes eight of; a recording fails clearly from here on.
+/// Fewest files that may be open at once. Below, the runtime may panic for want of
+/// those that it hears signals by; from here on, what lacks one says so itself.
 const FEWEST_FILES: u64 = 32;
 
 /// Two worker threads are plenty: screen, speaker, encoder and disk have
