@@ -1,5 +1,5 @@
 //! The fenced `unsafe` of `encode`: what libavcodec offers and its wrapper does
-//! not. Lends a [`Picture`] to an `AVFrame` without a copy, opens a video encoder
+//! not. Lends a [`Picture`] to an `AVFrame` without a copy, opens an encoder
 //! and sees which options it did not take, reads the encoder's headers, puts pictures
 //! into the memory of a graphics card.
 //!
@@ -10,7 +10,7 @@ use std::ptr;
 use std::sync::Arc;
 
 use ffmpeg_next::codec::Context;
-use ffmpeg_next::codec::encoder::video;
+use ffmpeg_next::codec::encoder::{audio, video};
 use ffmpeg_next::ffi;
 use ffmpeg_next::format::Pixel;
 use ffmpeg_next::{Codec, Dictionary, Error, frame};
@@ -79,6 +79,25 @@ pub(super) fn open(
     codec: Codec,
     options: &[(&str, String)],
 ) -> Result<(video::Encoder, Vec<String>), Error> {
+    let left = open_any(&mut context, codec, options)?;
+    Ok((video::Encoder(context), left))
+}
+
+/// The same for sound.
+pub(super) fn open_audio(
+    mut context: audio::Audio,
+    codec: Codec,
+    options: &[(&str, String)],
+) -> Result<(audio::Encoder, Vec<String>), Error> {
+    let left = open_any(&mut context, codec, options)?;
+    Ok((audio::Encoder(context), left))
+}
+
+fn open_any(
+    context: &mut Context,
+    codec: Codec,
+    options: &[(&str, String)],
+) -> Result<Vec<String>, Error> {
     let wanted: Dictionary<'_> =
         options.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
     // SAFETY: both pointers are live; `avcodec_open2` replaces the dictionary by
@@ -90,8 +109,7 @@ pub(super) fn open(
         if code < 0 {
             return Err(Error::from(code));
         }
-        let left = left.iter().map(|(name, _)| name.to_owned()).collect();
-        Ok((video::Encoder(context), left))
+        Ok(left.iter().map(|(name, _)| name.to_owned()).collect())
     }
 }
 
@@ -178,7 +196,7 @@ impl Drop for Surfaces {
 }
 
 /// The encoder's out-of-band headers: parameter sets or AudioSpecificConfig.
-pub(super) fn extradata(context: &Context) -> Vec<u8> {
+pub(super) fn extradata(context: &ffmpeg_next::codec::Context) -> Vec<u8> {
     // SAFETY: an open context's `extradata` is null or `extradata_size` bytes.
     unsafe {
         let raw = &*context.as_ptr();
@@ -192,7 +210,7 @@ pub(super) fn extradata(context: &Context) -> Vec<u8> {
 }
 
 /// Samples that the audio encoder puts before the first real one.
-pub(super) fn priming(context: &Context) -> u32 {
+pub(super) fn priming(context: &ffmpeg_next::codec::Context) -> u32 {
     // SAFETY: reads a plain field of a live context.
     unsafe { u32::try_from((*context.as_ptr()).initial_padding).unwrap_or(0) }
 }
