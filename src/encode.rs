@@ -17,6 +17,7 @@ mod limits;
 pub mod mux;
 mod nal;
 mod offer;
+mod quantiser;
 mod selftest;
 mod sheet;
 mod still;

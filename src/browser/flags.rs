@@ -32,6 +32,8 @@ const ALWAYS: &[&str] = &[
     "--disable-gpu-process-crash-limit",
     "--hide-scrollbars",
     "--force-color-profile=srgb",
+    // Decoders with one thread: the usual two or more spend a tenth on handing over.
+    "--video-threads=1",
     "--autoplay-policy=no-user-gesture-required",
     "--deny-permission-prompts",
     // A page that is painted nowhere else must not be slowed down.

@@ -13,6 +13,7 @@ use ffmpeg_next::{Packet, color, encoder, picture};
 use super::coder::{Coded, Coder, ParameterSets};
 use super::error::EncodeError;
 use super::limits::Level;
+use super::quantiser::{Aim, Group, Quantiser};
 use super::still::Still;
 use super::{ffi, nal};
 use crate::job::{Quality, Rate};
@@ -20,11 +21,9 @@ use crate::media::Picture;
 
 const CODEC: &str = "libx264";
 
-/// Quantiser scale of keyframes against that of the pictures between them
-/// (`f_ip_factor` is the inverse). What does not move (a wall, a slide) is skipped
-/// until the next keyframe and stays as good as the last one was, so bits are best
-/// spent there: what lookahead does for encoders that can wait.
-const KEYFRAME_SCALE: &str = "0.3333";
+/// Quantiser step of keyframes against that of the pictures between them
+/// (`f_ip_factor` is the inverse), where a bitrate is asked for: see [`Quantiser`].
+const KEYFRAME_SCALE: f64 = 1.0 / 3.0;
 
 /// Ceiling of the bitrate, in thousandths of a bit per pixel: 12 Mb/s at 720p30,
 /// several times what meetings need. It only matters when a page shows noise,
@@ -36,18 +35,27 @@ const MOST_MILLIBITS: u64 = 450;
 const MOST_PERCENT: u64 = 150;
 
 /// Repeats that are skipped before one is encoded after all. That one refines
-/// the still picture, and tells the rate control how little there is to do: with
-/// keyframes alone it would think the content hard and make each one coarser.
+/// the still picture, and tells the rate control of a bitrate how little there is to
+/// do: with keyframes alone it would think the content hard and make each one coarser.
 pub(super) const SKIPS: u32 = 7;
 
 pub(super) struct VideoEncoder {
+    quality: Quality,
+    /// Number of the parameter sets.
+    id: u8,
     encoder: video::Encoder,
     /// Reused for every frame.
     packet: Packet,
     /// Makes repeats for nothing; `None` if the stream is not one it understands.
     still: Option<Still>,
+    /// Decides on each group's quantiser; `None` where x264 keeps to a bitrate.
+    quantiser: Option<Quantiser>,
+    /// What `encoder` was opened for.
+    group: Option<Group>,
     /// Frames from keyframe to keyframe.
     gop: u64,
+    /// Frames since the last keyframe, which is one of them.
+    number: u64,
     /// Frames coded so far.
     count: u64,
     /// Frames skipped since the last encoded one.
@@ -82,17 +90,16 @@ pub(super) fn bits(quality: Quality) -> Bits {
 /// the tools added back that pay for themselves (`scripts/bench --search` shows
 /// what each is worth). Every name here must be taken by the encoder, or opening
 /// fails.
-fn options(quality: Quality, id: u8) -> Vec<(&'static str, String)> {
+///
+/// With a quantiser said, x264 looks at no picture before it codes it, which saves a
+/// fifth of its time.
+fn options(quality: Quality, id: u8, group: Option<Group>) -> Vec<(&'static str, String)> {
     let gop = quality.gop().to_string();
     let Bits { rate, most } = bits(quality);
-    let wanted = match rate {
-        // To x264, 0 means lossless, which profile High cannot express.
-        Ok(crf) => ("crf", crf.max(1).to_string()),
-        Err(bits) => ("b", bits.to_string()),
-    };
     let level = Level::of(quality.resolution, quality.fps, most);
+    let scale = group.map_or(KEYFRAME_SCALE, |group| group.keyframe);
     let plain = |name, value: &str| (name, value.to_owned());
-    vec![
+    let mut options = vec![
         plain("preset", "ultrafast"),
         plain("tune", "zerolatency"),
         plain("profile", "high"),
@@ -100,36 +107,60 @@ fn options(quality: Quality, id: u8) -> Vec<(&'static str, String)> {
         plain("8x8dct", "1"),
         plain("deblock", "0:0"),
         plain("partitions", "i4x4,i8x8,p8x8"),
-        plain("i_qfactor", KEYFRAME_SCALE),
-        wanted,
+        ("i_qfactor", format!("{scale:.4}")),
         ("level", level.name.to_owned()),
-        ("maxrate", most.to_string()),
-        ("bufsize", level.burst(most).to_string()),
         ("g", gop.clone()),
         ("keyint_min", gop),
         plain("sc_threshold", "0"),
         plain("forced-idr", "1"),
         plain("threads", "1"),
-        ("x264-params", format!("sps-id={id}")),
-    ]
+        // Parameter sets that do not depend on the quantiser.
+        ("x264-params", format!("sps-id={id}:stitchable=1")),
+    ];
+    match (rate, group) {
+        (Err(bits), _) => options.extend([
+            ("b", bits.to_string()),
+            ("maxrate", most.to_string()),
+            ("bufsize", level.burst(most).to_string()),
+        ]),
+        (Ok(crf), group) => {
+            options.push(("qp", group.map_or(crf, |group| group.qp).to_string()));
+        }
+    }
+    options
+}
+
+/// What [`Quantiser`] has to keep to; `None` where a bitrate is asked for.
+fn aim(quality: Quality) -> Option<Aim> {
+    let Bits { rate, most } = bits(quality);
+    let Quality { resolution, fps, .. } = quality;
+    let burst = Level::of(resolution, fps, most).burst(most);
+    let macroblocks = resolution.width().div_ceil(16) * resolution.height().div_ceil(16);
+    rate.ok().map(|crf| Aim { crf, most, burst, fps, macroblocks })
+}
+
+fn open(quality: Quality, id: u8, group: Option<Group>) -> Result<video::Encoder, EncodeError> {
+    let failed = EncodeError::codec(CODEC);
+    let codec = encoder::find_by_name(CODEC).ok_or(EncodeError::Missing(CODEC))?;
+    let mut context = codec::Context::new_with_codec(codec).encoder().video().map_err(failed)?;
+    describe(&mut context, quality);
+    context.set_format(Pixel::YUV420P);
+    context.set_flags(Flags::GLOBAL_HEADER | Flags::CLOSED_GOP);
+    let (encoder, refused) =
+        ffi::open(context, codec, &options(quality, id, group)).map_err(failed)?;
+    if !refused.is_empty() {
+        let problem = format!("does not know {}", refused.join(", "));
+        return Err(EncodeError::Codec { codec: CODEC, problem });
+    }
+    Ok(encoder)
 }
 
 impl VideoEncoder {
     /// `id` is the number of its parameter sets.
     pub(super) fn open(quality: Quality, id: u8) -> Result<Self, EncodeError> {
-        let failed = EncodeError::codec(CODEC);
-        let broken = |problem: String| EncodeError::Codec { codec: CODEC, problem };
-        let codec = encoder::find_by_name(CODEC).ok_or(EncodeError::Missing(CODEC))?;
-        let mut context =
-            codec::Context::new_with_codec(codec).encoder().video().map_err(failed)?;
-        describe(&mut context, quality);
-        context.set_format(Pixel::YUV420P);
-        context.set_flags(Flags::GLOBAL_HEADER | Flags::CLOSED_GOP);
-        let (encoder, refused) =
-            ffi::open(context, codec, &options(quality, id)).map_err(failed)?;
-        if !refused.is_empty() {
-            return Err(broken(format!("does not know {}", refused.join(", "))));
-        }
+        let quantiser = aim(quality).map(Quantiser::new);
+        let group = quantiser.as_ref().map(Quantiser::group);
+        let encoder = open(quality, id, group)?;
         let sets = parameter_sets(CODEC, &encoder)?;
         let still = Still::new(&sets.sps, &sets.pps);
         if still.is_none() {
@@ -138,17 +169,41 @@ impl VideoEncoder {
             );
         }
         Ok(Self {
+            quality,
+            id,
             encoder,
             packet: Packet::empty(),
             still,
+            quantiser,
+            group,
             gop: u64::from(quality.gop()),
+            number: 0,
             count: 0,
             skipped: 0,
             sets,
         })
     }
 
-    fn code(&mut self, picture: &Arc<Picture>, number: u64) -> Result<Coded, EncodeError> {
+    /// The next frame is a keyframe: of this encoder, or of a new one, should the
+    /// quantiser be another from here on. Streams of all of them have the same
+    /// parameter sets, and a group refers to nothing before it.
+    fn begin_group(&mut self) -> Result<(), EncodeError> {
+        self.number = 0;
+        let group = self.quantiser.as_mut().map(Quantiser::next);
+        if group == self.group {
+            return Ok(());
+        }
+        let encoder = open(self.quality, self.id, group)?;
+        if parameter_sets(CODEC, &encoder)? != self.sets {
+            let problem = "has other parameter sets at another quantiser".to_owned();
+            return Err(EncodeError::Codec { codec: CODEC, problem });
+        }
+        (self.encoder, self.group) = (encoder, group);
+        Ok(())
+    }
+
+    fn code(&mut self, picture: &Arc<Picture>) -> Result<Coded, EncodeError> {
+        let number = self.number;
         let failed = EncodeError::codec(CODEC);
         let broken = |problem: &str| EncodeError::Codec { codec: CODEC, problem: problem.into() };
         if (picture.width, picture.height) != (self.encoder.width(), self.encoder.height()) {
@@ -192,19 +247,27 @@ impl Coder for VideoEncoder {
     }
 
     fn encode(&mut self, picture: &Arc<Picture>, repeat: bool) -> Result<Coded, EncodeError> {
-        let number = self.count % self.gop;
+        if self.number == self.gop || self.quantiser.as_ref().is_some_and(Quantiser::ends_early) {
+            self.begin_group()?;
+        }
         let coded = match &self.still {
-            Some(still) if repeat && number > 0 && self.skipped < SKIPS => {
+            Some(still) if repeat && self.number > 0 && self.skipped < SKIPS => {
                 let mut data = Vec::new();
-                nal::append(&mut data, &still.repeat(number));
+                nal::append(&mut data, &still.repeat(self.number));
                 self.skipped += 1;
+                self.quantiser.iter_mut().for_each(Quantiser::repeated);
                 Coded { data, keyframe: false }
             }
             _ => {
                 self.skipped = 0;
-                self.code(picture, number)?
+                let coded = self.code(picture)?;
+                if let Some(quantiser) = &mut self.quantiser {
+                    quantiser.coded(coded.data.len(), coded.keyframe);
+                }
+                coded
             }
         };
+        self.number += 1;
         self.count += 1;
         Ok(coded)
     }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::judge;
-use super::scene::{EPOCH, HEIGHT, Scene, WIDTH};
+use super::scene::{EPOCH, HEIGHT, Scene, WIDTH, number_in, picture};
 use crate::encode::mux;
 use crate::job::{Quality, Rate};
 use crate::media::{Block, Pool, Tick};
@@ -102,4 +102,54 @@ fn a_crash_costs_no_more_for_a_long_keyframe_interval() {
     assert!(saved <= 100);
     assert_eq!(judge::pictures(&out).len() as u64, saved);
     assert_eq!(judge::keyframes(&out), [0]);
+}
+
+/// A calm page, two seconds of noise, a calm page: to players it is one stream.
+#[test]
+fn a_page_that_begins_to_flicker_gets_another_quantiser_at_once_and_its_own_back() {
+    let scene = Scene::new(30, Duration::from_secs(60));
+    let out = scene.directory.path().join("film.mp4");
+    scene.encoder.begin(EPOCH);
+    let pool = Pool::new(WIDTH as u32, HEIGHT as u32);
+    let mut state = 1_u32;
+    let noisy = 150..210;
+    for index in 0..450 {
+        if !noisy.contains(&index) {
+            scene.tick(index, true);
+            continue;
+        }
+        let mut picture = pool.take();
+        for luma in &mut picture.y {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            *luma = (state >> 24) as u8;
+        }
+        let picture = Some(picture.into());
+        scene.tick_with(Tick { at: scene.time(index), index, picture, superseded: 0 });
+    }
+    scene.encoder.finish(&out).unwrap();
+
+    let pictures = judge::pictures(&out);
+    assert_eq!(pictures.len(), 450);
+    for (index, picture) in pictures.iter().enumerate() {
+        if !noisy.contains(&(index as u64)) {
+            assert_eq!(number_in(picture), index as u64);
+        }
+    }
+    let keyframes = judge::keyframes(&out);
+    assert_eq!(keyframes[..2], [0, 120]);
+    assert!((151..165).contains(&keyframes[2]), "{keyframes:?}");
+    assert!(keyframes.len() <= 7, "{keyframes:?}");
+    assert_eq!(judge::header_values(&out, "seq_parameter_set_id").len(), 1);
+    let quantisers = judge::header_values(&out, "slice_qp_delta");
+    let quantisers: Vec<i32> = quantisers.iter().map(|delta| delta.parse().unwrap()).collect();
+    let range = quantisers.iter().max().unwrap() - quantisers.iter().min().unwrap();
+    assert!(range >= 15, "{quantisers:?}");
+    // The last calm group is as fine as the first.
+    let difference = |index: usize| {
+        let meant = picture(&pool, index as u64);
+        let luma = &pictures[index][..WIDTH * HEIGHT];
+        let sum: u64 = luma.iter().zip(&meant.y).map(|(a, b)| u64::from(a.abs_diff(*b))).sum();
+        sum as f64 / luma.len() as f64
+    };
+    assert!(difference(449) < difference(149) * 1.5 + 0.2);
 }
