@@ -22,8 +22,10 @@ use crate::media::Picture;
 const CODEC: &str = "libx264";
 
 /// Quantiser step of keyframes against that of the pictures between them
-/// (`f_ip_factor` is the inverse), where a bitrate is asked for: see [`Quantiser`].
-const KEYFRAME_SCALE: f64 = 1.0 / 3.0;
+/// (`f_ip_factor` is the inverse). What does not move (a wall, a slide) is skipped
+/// until the next keyframe and stays as good as the last one was, so bits are best
+/// spent there: what lookahead does for encoders that can wait.
+const KEYFRAME_SCALE: &str = "0.3333";
 
 /// Ceiling of the bitrate, in thousandths of a bit per pixel: 12 Mb/s at 720p30,
 /// several times what meetings need. It only matters when a page shows noise,
@@ -91,13 +93,12 @@ pub(super) fn bits(quality: Quality) -> Bits {
 /// what each is worth). Every name here must be taken by the encoder, or opening
 /// fails.
 ///
-/// With a quantiser said, x264 looks at no picture before it codes it, which saves a
+/// With a constant quantiser x264 looks at no picture before it codes it, which saves a
 /// fifth of its time.
 fn options(quality: Quality, id: u8, group: Option<Group>) -> Vec<(&'static str, String)> {
     let gop = quality.gop().to_string();
     let Bits { rate, most } = bits(quality);
     let level = Level::of(quality.resolution, quality.fps, most);
-    let scale = group.map_or(KEYFRAME_SCALE, |group| group.keyframe);
     let plain = |name, value: &str| (name, value.to_owned());
     let mut options = vec![
         plain("preset", "ultrafast"),
@@ -107,26 +108,32 @@ fn options(quality: Quality, id: u8, group: Option<Group>) -> Vec<(&'static str,
         plain("8x8dct", "1"),
         plain("deblock", "0:0"),
         plain("partitions", "i4x4,i8x8,p8x8"),
-        ("i_qfactor", format!("{scale:.4}")),
+        plain("i_qfactor", KEYFRAME_SCALE),
         ("level", level.name.to_owned()),
         ("g", gop.clone()),
         ("keyint_min", gop),
         plain("sc_threshold", "0"),
         plain("forced-idr", "1"),
         plain("threads", "1"),
-        // Parameter sets that do not depend on the quantiser.
-        ("x264-params", format!("sps-id={id}:stitchable=1")),
     ];
-    match (rate, group) {
-        (Err(bits), _) => options.extend([
-            ("b", bits.to_string()),
-            ("maxrate", most.to_string()),
-            ("bufsize", level.burst(most).to_string()),
-        ]),
-        (Ok(crf), group) => {
-            options.push(("qp", group.map_or(crf, |group| group.qp).to_string()));
-        }
+    // Parameter sets that do not depend on the quantiser.
+    let mut params = format!("sps-id={id}:stitchable=1");
+    if let Some(Group::Constant(qp)) = group {
+        options.push(("qp", qp.to_string()));
+    } else {
+        options.push(match rate {
+            // To x264, 0 means lossless, which profile High cannot express.
+            Ok(crf) => ("crf", crf.max(1).to_string()),
+            Err(bits) => ("b", bits.to_string()),
+        });
+        let burst = level.burst(most);
+        options.extend([("maxrate", most.to_string()), ("bufsize", burst.to_string())]);
     }
+    if group == Some(Group::Guarded) {
+        // The burst is over when this begins.
+        params += ":vbv-init=0.1";
+    }
+    options.push(("x264-params", params));
     options
 }
 

@@ -40,7 +40,8 @@ const AUDIO_BITRATE: std::ops::RangeInclusive<u32> = 32..=320;
 /// What decides how many bits a picture gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rate {
-    /// The same quality all along: x264's constant rate factor, 0 (best) to 51.
+    /// The same quality all along, on the scale of x264's constant rate factor: 0 (best)
+    /// to 51.
     Crf(u8),
     /// This many kilobits (1000 bits) a second on average while the picture moves;
     /// less while it does not.
