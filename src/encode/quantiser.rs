@@ -331,9 +331,10 @@ mod tests {
             let mut quantiser = Quantiser::new(Aim { crf, ..AIM });
             for size in sizes {
                 if quantiser.length == gop || quantiser.ends_early() {
-                    if let Group::Constant(qp) = quantiser.next() {
-                        prop_assert!((1..=51).contains(&qp));
-                    }
+                    quantiser.next();
+                }
+                if let Group::Constant(qp) = quantiser.group() {
+                    prop_assert!((1..=51).contains(&qp));
                 }
                 quantiser.coded(size, quantiser.length == 0);
             }
