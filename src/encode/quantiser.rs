@@ -84,6 +84,8 @@ pub(super) struct Quantiser {
     seen: f64,
     /// Bits above the ceiling that are not made up for yet.
     excess: f64,
+    /// The newest picture took more than the ceiling allows one.
+    over: bool,
     /// Pictures of this group, repeats included.
     length: u32,
 }
@@ -92,7 +94,8 @@ impl Quantiser {
     pub(super) fn new(aim: Aim) -> Self {
         let qp = (f64::from(aim.crf) + FIRST).clamp(*RANGE.start(), *RANGE.end());
         let group = Group::Constant(qp.round() as u8);
-        Self { aim, group, complexity: 0.0, newest: 0.0, seen: 0.0, excess: 0.0, length: 0 }
+        let (complexity, newest, seen, excess) = (0.0, 0.0, 0.0, 0.0);
+        Self { aim, group, complexity, newest, seen, excess, over: false, length: 0 }
     }
 
     /// Of the group under way.
@@ -134,6 +137,7 @@ impl Quantiser {
     fn passed(&mut self, bits: f64) {
         self.length += 1;
         let allowed = self.aim.most as f64 / f64::from(self.aim.fps);
+        self.over = bits > allowed;
         self.excess = (self.excess + bits - allowed).max(0.0);
     }
 
@@ -142,17 +146,19 @@ impl Quantiser {
         self.is_overdue() || self.is_too_coarse()
     }
 
-    /// Far more bits came than may: half of what may come at once, as the next
-    /// keyframe comes on top.
+    /// Far more bits came than may, and go on to come: half of what may come at once,
+    /// as the next keyframe comes on top. A keyframe alone, however detailed, is made up
+    /// for by what follows it.
     fn is_overdue(&self) -> bool {
-        self.group != Group::Guarded && self.length > 1 && self.excess > self.aim.burst as f64 / 2.0
+        let far = self.excess > self.aim.burst as f64 / 2.0;
+        self.group != Group::Guarded && self.length > 1 && self.over && far
     }
 
     /// What was busy is calm, and looks worse than it need.
     fn is_too_coarse(&self) -> bool {
         let coarse = match self.group {
             Group::Constant(qp) => f64::from(qp) - self.wanted(self.newest) >= GLARING,
-            Group::Guarded => true,
+            Group::Guarded => self.fits(self.newest),
         };
         let lasted = f64::from(self.length) >= CALM * f64::from(self.aim.fps);
         coarse && lasted && self.newest < USUAL
@@ -165,6 +171,15 @@ impl Quantiser {
         (f64::from(self.aim.crf) + offset).clamp(*RANGE.start(), *RANGE.end())
     }
 
+    /// Whether content of this complexity stays below the ceiling by itself. What is held
+    /// at the ceiling seems to be just below it.
+    fn fits(&self, complexity: f64) -> bool {
+        let blocks = f64::from(self.aim.macroblocks) * f64::from(self.aim.fps);
+        let rate = complexity / step(self.wanted(complexity)) * blocks;
+        let room = if self.group == Group::Guarded { ROOM } else { 1.0 };
+        rate <= self.aim.most as f64 * room
+    }
+
     /// Begins a group; what it is coded with.
     pub(super) fn next(&mut self) -> Group {
         let (overdue, calmed) = (self.is_overdue(), self.is_too_coarse());
@@ -174,11 +189,7 @@ impl Quantiser {
             self.complexity = self.complexity.min(self.newest);
         }
         let wanted = self.wanted(self.complexity);
-        let blocks = f64::from(self.aim.macroblocks) * f64::from(self.aim.fps);
-        let rate = self.complexity / step(wanted) * blocks;
-        // What is held at the ceiling seems to be just below it.
-        let room = if self.group == Group::Guarded { ROOM } else { 1.0 };
-        if overdue || rate > self.aim.most as f64 * room {
+        if overdue || !self.fits(self.complexity) {
             // From here on x264 keeps the account.
             self.excess = 0.0;
             self.group = Group::Guarded;
@@ -279,6 +290,24 @@ mod tests {
         assert_eq!(quantiser.group(), Group::Guarded);
         run(&mut quantiser, 240, USUAL * 10.0);
         assert_eq!(quantiser.group(), Group::Constant(31));
+    }
+
+    #[test]
+    fn neither_a_detailed_keyframe_nor_a_fine_crf_brings_keyframe_after_keyframe() {
+        for (crf, complexity) in [(25, 1.0), (5, 1.0), (5, 92.0), (0, 250.0), (0, 280.0)] {
+            let mut quantiser = Quantiser::new(Aim { crf, ..AIM });
+            let mut keyframes = 0;
+            for _ in 0..600 {
+                if quantiser.length == 120 || quantiser.ends_early() {
+                    quantiser.next();
+                }
+                let (first, qp) = (quantiser.length == 0, quantiser.wanted(complexity));
+                let bits = (complexity * 3600.0 / step(qp)).min(414_720.0);
+                quantiser.coded(if first { 1_500_000 } else { (bits / 8.0) as usize }, first);
+                keyframes += u32::from(first);
+            }
+            assert!(keyframes <= 6, "{keyframes} at crf {crf}, complexity {complexity}");
+        }
     }
 
     #[test]
