@@ -8,7 +8,7 @@ use super::judge;
 use super::scene::{CELL, COLOURS, EPOCH, HEIGHT, Scene, WIDTH, chirp, config, number_in};
 use crate::clock::Mono;
 use crate::encode::{EncodeError, EncodeEvent, Encoder, ErrorKind, mux};
-use crate::job::Stats;
+use crate::job::{Quality, Rate, Stats};
 use crate::media::{Pool, Tick};
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -114,8 +114,8 @@ fn the_stream_is_what_players_are_told() {
     assert_eq!(judge::header_values(&out, "entropy_coding_mode_flag"), ["1"]);
     assert_eq!(judge::header_values(&out, "transform_8x8_mode_flag"), ["1"]);
     assert_eq!(judge::header_values(&out, "max_num_ref_frames"), ["1"]);
-    // Deblocking is on, but for pictures that repeat one already deblocked.
-    assert_eq!(judge::header_values(&out, "disable_deblocking_filter_idc"), ["0", "1"]);
+    // Fine pictures have no need of it.
+    assert_eq!(judge::header_values(&out, "disable_deblocking_filter_idc"), ["1"]);
 
     let rgb = judge::first_in_rgb(&out);
     for (index, colour) in COLOURS.into_iter().enumerate() {
@@ -123,6 +123,21 @@ fn the_stream_is_what_players_are_told() {
         for (seen, meant) in rgb[at..at + 3].iter().zip(colour) {
             assert!(seen.abs_diff(meant) <= 3, "{:?} for {colour:?}", &rgb[at..at + 3]);
         }
+    }
+}
+
+#[test]
+fn coarse_pictures_are_deblocked_and_those_that_repeat_one_are_not_again() {
+    for rate in [Rate::Crf(35), Rate::Bitrate(1000)] {
+        let scene = Scene::at(Quality { rate, ..Quality::default() });
+        let out = scene.directory.path().join("film.mp4");
+        scene.encoder.begin(EPOCH);
+        for number in 0..50 {
+            scene.tick(number, number % 3 != 2);
+        }
+        scene.encoder.finish(&out).unwrap();
+        let filter = judge::header_values(&out, "disable_deblocking_filter_idc");
+        assert_eq!(filter, ["0", "1"], "{rate:?}");
     }
 }
 
