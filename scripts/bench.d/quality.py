@@ -14,9 +14,9 @@ SECONDS = 10
 # src/encode/quantiser.rs comes to on this page by default.
 OURS = {
     "-preset": "ultrafast", "-tune": "zerolatency", "-profile:v": "high", "-coder": "cabac",
-    "-8x8dct": "1", "-deblock": "0:0", "-partitions": "i4x4,i8x8,p8x8",
-    "-i_qfactor": "0.3333", "-qp": "22", "-g": "120", "-keyint_min": "120",
-    "-sc_threshold": "0", "-threads": "1", "-x264-params": "stitchable=1",
+    "-8x8dct": "1", "-partitions": "i4x4,i8x8,p8x8", "-i_qfactor": "0.3333", "-qp": "22",
+    "-g": "120", "-keyint_min": "120", "-sc_threshold": "0", "-threads": "1",
+    "-x264-params": "stitchable=1",
 }
 
 # The neighbours of that corner: what each choice is worth.
@@ -24,7 +24,7 @@ NEIGHBOURS = {
     "as it is": {},
     "without CABAC": {"-coder": "vlc"},
     "without 8x8 transform": {"-8x8dct": "0"},
-    "without deblocking": {"-x264-params": "stitchable=1:no-deblock=1"},
+    "with deblocking": {"-deblock": "0:0"},
     "without inter partitions": {"-partitions": "i4x4,i8x8"},
     "without any partitions": {"-partitions": "none"},
     "trellis": {"-trellis": "1"},
