@@ -10,14 +10,13 @@ use serde_json::{Value, json};
 
 use super::pages::Pages;
 use super::process::{Running, run};
-use super::{scratch, until};
+use super::{scratch, tools, until};
 
 /// The room that exists from the start.
 pub const ROOM: u32 = 1234;
 
 /// Folder of the replaced file and of notes to the pages, within the configuration.
 const SITE: &str = "site";
-const DEMOS: &str = "/usr/share/janus/demos";
 
 /// Janus on free ports of the loopback, and its pages; ends when dropped.
 pub struct Janus {
@@ -42,12 +41,16 @@ impl Janus {
         let config = scratch();
         let port = free_port();
         let api = format!("http://127.0.0.1:{port}/janus");
-        write_config(config.path(), port);
+        let root = tools::debian_root("janus");
+        let libraries = libraries(&root);
+        write_config(config.path(), &libraries, port);
         let site = config.path().join(SITE);
         std::fs::create_dir(&site).unwrap();
         std::fs::write(site.join("settings.js"), settings(&api)).unwrap();
-        let gateway = Running::spawn(Command::new("janus").arg("-F").arg(config.path()).arg("-N"));
-        let pages = Pages::over(vec![site, PathBuf::from(DEMOS)]);
+        let mut gateway = Command::new(root.join("usr/bin/janus"));
+        gateway.arg("-F").arg(config.path()).arg("-N").env("LD_LIBRARY_PATH", &libraries);
+        let gateway = Running::spawn(&mut gateway);
+        let pages = Pages::over(vec![site, root.join("usr/share/janus/demos")]);
         let janus = Self { gateway, api, pages, config };
         until("an answer of Janus", Duration::from_secs(20), || {
             let info = run(Command::new("curl").args(["-sf", &format!("{}/info", janus.api)]));
@@ -145,14 +148,26 @@ fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-/// The few files that Janus needs; folders of plugins are compiled into it.
-fn write_config(to: &Path, port: u16) {
+/// Debian's folder of libraries: `usr/lib/x86_64-linux-gnu`, for example.
+fn libraries(root: &Path) -> PathBuf {
+    let mut folders =
+        std::fs::read_dir(root.join("usr/lib")).unwrap().map(|folder| folder.unwrap().path());
+    folders
+        .find(|folder| folder.join("janus").exists())
+        .expect("Janus is missing: run scripts/setup test")
+}
+
+/// The few files that Janus needs.
+fn write_config(to: &Path, libraries: &Path, port: u16) {
     let write = |name: &str, text: &str| std::fs::write(to.join(name), text).unwrap();
     let folder = to.display();
+    let own = libraries.join("janus");
+    let own = own.display();
     write(
         "janus.jcfg",
         &format!(
-            "general: {{ configs_folder = \"{folder}\"\n debug_level = 3\n debug_colors = false }}\n\
+            "general: {{ configs_folder = \"{folder}\"\n plugins_folder = \"{own}/plugins\"\n\
+             transports_folder = \"{own}/transports\"\n debug_level = 3\n debug_colors = false }}\n\
              nat: {{ ice_ignore_list = \"vmnet\" }}\n"
         ),
     );

@@ -28,6 +28,13 @@ pub fn node() -> Command {
     command
 }
 
+/// Where the files of a Debian package are: in their places if it is installed, or in
+/// `target/tools` where `scripts/setup` had to unpack it.
+pub fn debian_root(package: &str) -> PathBuf {
+    let unpacked = root().join(package);
+    if unpacked.exists() { unpacked } else { "/".into() }
+}
+
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("target/tools")
 }
