@@ -130,6 +130,20 @@ impl Api {
         panic!("never became {status}");
     }
 
+    /// Waits until nothing is to be told any more and the outcome of each event is
+    /// written down, which is a moment after its receiver has it.
+    async fn all_told(&self) {
+        let mut pending = Value::Null;
+        for _ in 0..1200 {
+            pending = self.get("/v2/analytics/webhooks?status=pending").await;
+            if pending["events"] == json!([]) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("still on its way: {pending}");
+    }
+
     /// Sends bytes as they are and returns the whole answer.
     async fn raw(&self, request: &str) -> String {
         let mut stream = TcpStream::connect(self.address).await.unwrap();

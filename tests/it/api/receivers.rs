@@ -178,15 +178,7 @@ async fn each_is_told_in_order_once_it_behaves() {
         }
     }
     // Nothing is on its way any more, and nothing was given up.
-    loop {
-        let pending = api.get("/v2/analytics/webhooks?status=pending").await;
-        if pending["events"] == json!([]) {
-            break;
-        }
-        // The last answers are still being written down.
-        assert!(Instant::now() < patience, "{pending}");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    api.all_told().await;
     let failed = api.get("/v2/analytics/webhooks?status=failed").await;
     assert_eq!(failed["events"], json!([]));
 

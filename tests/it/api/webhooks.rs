@@ -127,6 +127,7 @@ async fn what_was_refused_is_told_again_under_the_same_id() {
     assert_eq!(bodies[2]["data"]["reason"], "failure: INTERNAL_ERROR");
     assert_eq!(bodies[4]["data"]["error_type"], "INTERNAL_ERROR");
 
+    api.all_told().await;
     let history = api.get("/v2/analytics/webhooks?status=success").await;
     assert_eq!(history["events"].as_array().unwrap().len(), 3, "{history}");
     let body = json!({ "status": "success", "event_name": "beam.failure" }).to_string();

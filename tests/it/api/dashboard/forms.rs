@@ -123,6 +123,7 @@ async fn a_failure_says_what_to_do_and_is_told_again() {
     let place = format!("../deliveries?replayed=1&recording_id={id}");
     assert_eq!(told_again.location(), place);
     let bodies = receiver.until(2).await;
+    api.all_told().await;
     assert_eq!((&bodies[0]["id"], &bodies[1]["id"]), (&json!(event), &json!(event)));
     let list = visitor.until(&place[2..], "told again").await;
     assert!(list.text.contains("1 delivery is made again."), "{}", list.text);
