@@ -210,10 +210,12 @@ mod tests {
     fn a_good_file_and_what_is_in_it() {
         let dir = scratch();
         let file = dir.path().join("good.mp4");
+        // FFmpeg 5 takes the colours from the options, 7 from the pictures.
         media::ffmpeg(&format!(
             "-f lavfi -i testsrc2=s=640x480:r=30:d=3 -f lavfi -i sine=f=440:r=48000:d=3 \
              -c:v libx264 -preset veryfast -g 30 -pix_fmt yuv420p -color_range tv \
              -colorspace bt709 -color_primaries bt709 -color_trc bt709 \
+             -vf setparams=range=tv:colorspace=bt709:color_primaries=bt709:color_trc=bt709 \
              -c:a aac -ac 2 -b:a 128k -movflags +faststart {}",
             file.display()
         ));
