@@ -55,10 +55,12 @@ pub(super) fn codec_of(kind: EncoderKind) -> &'static str {
 }
 
 /// What is asked of the encoder; it must know every name. A constant rate factor
-/// becomes the nearest that each has, a quantiser of the same number.
+/// becomes the nearest that each has, a quantiser of the same number; 0 is none that was
+/// asked for, to all of them.
 pub(super) fn options(kind: EncoderKind, quality: Quality) -> Vec<(&'static str, String)> {
     let plain = |name, value: &str| (name, value.to_owned());
     let Bits { rate, most, .. } = bits(quality);
+    let rate = rate.map(|crf| crf.max(1));
     let level = Level::of(quality.resolution, quality.fps, most);
     let ceiling = || [("maxrate", most.to_string()), ("bufsize", level.burst(most).to_string())];
     let gop = ("g", quality.gop().to_string());

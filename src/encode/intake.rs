@@ -84,6 +84,8 @@ struct Queue {
     wanted: usize,
     /// Enough is gathered: all that waits is to be worked off.
     ripe: bool,
+    /// The encode thread waits for the disk.
+    held_up: bool,
     /// Nothing is taken any more.
     closed: bool,
     /// The encode thread is to leave at once.
@@ -128,6 +130,16 @@ impl Intake {
             queue.ripe = true;
             self.push(queue, item);
         }
+    }
+
+    /// Says whether the encode thread can go on, or waits for the disk.
+    pub(super) fn hold_up(&self, held_up: bool) {
+        self.lock().held_up = held_up;
+    }
+
+    /// Whether it waits for the disk.
+    pub(super) fn is_held_up(&self) -> bool {
+        self.lock().held_up
     }
 
     /// Pictures that wait because the encoder is behind.

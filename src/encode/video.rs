@@ -199,21 +199,40 @@ impl VideoEncoder {
     }
 
     /// The next frame is a keyframe: of this encoder, or of a new one, should the
-    /// quantiser be another from here on. Streams of all of them have the same
-    /// parameter sets, and a group refers to nothing before it.
-    fn begin_group(&mut self) -> Result<(), EncodeError> {
+    /// quantiser be another from here on. A group refers to nothing before it.
+    fn begin_group(&mut self) {
         self.number = 0;
         let group = self.quantiser.as_mut().map(Quantiser::next);
         if group == self.group {
-            return Ok(());
+            return;
         }
+        match self.another(group) {
+            Ok(encoder) => (self.encoder, self.group) = (encoder, group),
+            // The one that is open codes any group, if not as well.
+            Err(error) => {
+                tracing::warn!(%error, "the picture keeps its encoder for another group");
+                if let (Some(quantiser), Some(group)) = (&mut self.quantiser, self.group) {
+                    quantiser.hold(group);
+                }
+            }
+        }
+    }
+
+    /// An encoder for `group`, whose stream continues this one: it has the same parameter
+    /// sets.
+    fn another(&self, group: Option<Group>) -> Result<video::Encoder, EncodeError> {
         let encoder = open(self.quality, self.id, group)?;
         if parameter_sets(CODEC, &encoder)? != self.sets {
             let problem = "has other parameter sets at another quantiser".to_owned();
             return Err(EncodeError::Codec { codec: CODEC, problem });
         }
-        (self.encoder, self.group) = (encoder, group);
-        Ok(())
+        Ok(encoder)
+    }
+
+    /// Encoders that it opens from now on have other parameter sets.
+    #[cfg(test)]
+    pub(super) fn misnumber(&mut self) {
+        self.id += 1;
     }
 
     fn code(&mut self, picture: &Arc<Picture>) -> Result<Coded, EncodeError> {
@@ -262,7 +281,7 @@ impl Coder for VideoEncoder {
 
     fn encode(&mut self, picture: &Arc<Picture>, repeat: bool) -> Result<Coded, EncodeError> {
         if self.number == self.gop || self.quantiser.as_ref().is_some_and(Quantiser::ends_early) {
-            self.begin_group()?;
+            self.begin_group();
         }
         let coded = match &self.still {
             Some(still) if repeat && self.number > 0 && self.skipped < SKIPS => {

@@ -321,13 +321,50 @@ impl Worker {
 /// and the intake gives up pictures.
 fn append(disk: &Disk, intake: &Intake, fragment: Option<Vec<u8>>) -> Result<(), EncodeError> {
     let Some(mut fragment) = fragment else { return Ok(()) };
+    let mut waits = false;
     loop {
         match disk.append(fragment) {
             Err(DiskError::Behind(back)) if !intake.abandoned() => {
                 fragment = back;
+                if !std::mem::replace(&mut waits, true) {
+                    intake.hold_up(true);
+                    tracing::warn!(
+                        "the disk takes nothing: {} MiB wait for it, and pictures are given up",
+                        disk.waiting() >> 20
+                    );
+                }
                 std::thread::sleep(RETRY);
             }
-            result => return Ok(result?),
+            result => {
+                if waits {
+                    intake.hold_up(false);
+                }
+                return Ok(result?);
+            }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::encode::mux::QUEUE_BYTES;
+
+    #[test]
+    fn a_disk_that_takes_nothing_is_told_and_no_longer_once_it_goes_on() {
+        let (disk, intake) = (Disk::stuck(), Intake::default());
+        append(&disk, &intake, Some(vec![1; QUEUE_BYTES])).unwrap();
+        assert!(!intake.is_held_up());
+        std::thread::scope(|scope| {
+            let behind = scope.spawn(|| append(&disk, &intake, Some(vec![2])));
+            let began = Instant::now();
+            while !intake.is_held_up() {
+                assert!(began.elapsed() < PATIENCE, "it is not told");
+                std::thread::sleep(RETRY);
+            }
+            intake.abandon();
+            assert!(behind.join().unwrap().is_err());
+        });
+        assert!(!intake.is_held_up());
     }
 }

@@ -221,6 +221,11 @@ impl Studio {
         self.encoder.stats()
     }
 
+    /// The file does not grow, and the browser is not to blame.
+    pub(super) fn waits_for_disk(&self) -> bool {
+        self.encoder.waits_for_disk()
+    }
+
     /// Bytes that the file's disk has left, if it tells.
     pub(super) fn disk_left(&self) -> Option<u64> {
         let disk = rustix::fs::statvfs(&self.part).ok()?;

@@ -91,6 +91,12 @@ impl Disk {
         Ok(Self { shared, thread: Some(thread) })
     }
 
+    /// One without a thread: nothing leaves its queue.
+    #[cfg(test)]
+    pub fn stuck() -> Self {
+        Self { shared: Arc::new(Shared::new(Path::new("a.part"), 0)), thread: None }
+    }
+
     /// Queues a fragment. Never waits for the disk.
     ///
     /// # Errors
@@ -240,8 +246,7 @@ mod tests {
 
     #[test]
     fn a_full_queue_gives_the_fragment_back() {
-        // No thread: nothing leaves the queue.
-        let stuck = Disk { shared: Arc::new(Shared::new(Path::new("a.part"), 0)), thread: None };
+        let stuck = Disk::stuck();
         stuck.append(vec![1; QUEUE_BYTES + 1]).unwrap();
         let refused = stuck.append(vec![2; 3]);
         assert!(matches!(refused, Err(DiskError::Behind(back)) if back == [2; 3]));

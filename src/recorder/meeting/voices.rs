@@ -165,7 +165,7 @@ impl Attendance<'_> {
         self.stats.send_replace(stats);
         self.journal.tell(Event::Stats(stats));
         let (frames, since) = self.grown.unwrap_or((0, now));
-        if frames != stats.recorded || self.paused {
+        if frames != stats.recorded || self.paused || self.studio.waits_for_disk() {
             self.grown = Some((stats.recorded, now));
         } else if now.since(since) > STANDSTILL {
             self.grown = None;
