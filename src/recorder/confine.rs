@@ -9,6 +9,8 @@
 //! No seccomp filter is set here: Chromium would inherit it, and Chromium's own
 //! sandbox is built of the very calls that are worth forbidding.
 
+mod readable;
+
 use std::fmt;
 use std::fs::File;
 use std::io::Read;
@@ -52,7 +54,8 @@ const SYSTEM: &[&str] = &[
     "/dev/dri",
 ];
 
-/// Of `/etc`, what is nobody's business: accounts and services' keys.
+/// Of `/etc`, what is nobody's business even if everybody may read it: accounts and
+/// services' keys.
 const SECRETS: &[&str] =
     &["roomreel", "shadow", "shadow-", "gshadow", "gshadow-", "ssh", "sudoers", "sudoers.d"];
 
@@ -181,11 +184,7 @@ impl Rules {
             // certutil makes a data base of them.
             run.push("/usr/bin".into());
         }
-        let etc = std::fs::read_dir("/etc").into_iter().flatten().flatten();
-        read.extend(
-            etc.filter(|entry| !SECRETS.iter().any(|name| entry.file_name() == **name))
-                .map(|entry| entry.path()),
-        );
+        read.extend(readable::by_everybody(Path::new("/etc"), SECRETS));
         for name in ["FONTCONFIG_FILE", "FONTCONFIG_PATH", "LD_LIBRARY_PATH"] {
             let value = std::env::var_os(name).unwrap_or_default();
             read.extend(std::env::split_paths(&value).filter(|path| path.is_absolute()));
