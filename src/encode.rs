@@ -258,6 +258,11 @@ impl Encoder {
         Stats { backlog: self.intake.backlog() as u32, ..stats }
     }
 
+    /// The file stands still because the disk takes nothing, not for want of pictures.
+    pub fn waits_for_disk(&self) -> bool {
+        self.intake.is_held_up()
+    }
+
     /// Makes the finished MP4 at `out` (same file system as the part file) and
     /// removes the part file. Blocks until the file is drained and on disk; a
     /// file that nobody stopped ends with its newest frame.

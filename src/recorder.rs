@@ -76,9 +76,10 @@ struct End {
 /// Ends by a [`Control`], at the maximum duration, when the page says that the
 /// meeting is over, when everybody else has left or nobody has come, or when
 /// browser, encoder or disk fail for good. Whatever was recorded by then is
-/// finalised, also after a failure; only of a meeting that nobody came to nothing is
-/// kept. A file that is whole
-/// and not worth having (shorter than a second, or blank) fails, too, and is kept.
+/// finalised, also after a failure; where encoder or disk failed it is in the part file,
+/// to be salvaged. Only of a meeting that nobody came to nothing is kept, unless nothing is
+/// to be trimmed. A file that is whole and not worth having (shorter than a second, or
+/// blank) fails, too, and is kept.
 pub async fn record(order: Order) -> Outcome {
     let Order { spec, output, mut journal, runtime, controls, stats } = order;
     let what = What {

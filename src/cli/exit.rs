@@ -17,7 +17,7 @@ use roomreel::recorder::RecordError;
 /// | 5 | the disk or the output failed |
 /// | 6 | less than a second was recorded; the file is kept |
 /// | 7 | the recording is blank: one colour and silence; the file is kept |
-/// | 8 | nobody but the recorder came to the meeting; nothing is kept |
+/// | 8 | nobody but the recorder came to the meeting; nothing is kept, unless by `--trim-empty never` |
 /// | 130 | aborted by a second Ctrl-C; what was recorded is kept |
 #[derive(Debug)]
 pub(crate) struct Exit {

@@ -165,7 +165,8 @@ fn report(outcome: Outcome) -> Result<(), Exit> {
             summary.stats.superseded,
         );
     } else if let Some(part) = &outcome.part {
-        eprintln!("what was recorded is in {}", part.display());
+        let part = part.display();
+        eprintln!("what was recorded is in {part}; `roomreel salvage {part}` makes an MP4 of it");
     }
     outcome.end.map(|_| ()).map_err(Exit::from)
 }

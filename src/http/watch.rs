@@ -41,8 +41,8 @@ pub(super) async fn live(
 
 /// The picture of a recording now
 ///
-/// Beyond the contract. Of one that goes on, its newest keyframe, up to some five seconds
-/// old and at most 640 pixels large; of a finished one its poster.
+/// Beyond the contract. Of one that goes on, its newest keyframe, little more than the
+/// keyframe interval old and at most 640 pixels large; of a finished one its poster.
 #[utoipa::path(
     get, path = "/v2/recordings/{recording_id}/thumbnail.jpg", tag = "pictures",
     params(("recording_id" = String, Path, description = "24 hex digits")),

@@ -101,7 +101,7 @@ pub enum FailureKind {
     ShortRecordingError,
     /// One colour and silence from beginning to end.
     BlankRecordingError,
-    /// Nobody but recorders was in the meeting: there is nothing to keep.
+    /// Nobody but recorders was in the meeting; a file is kept only if nothing is trimmed.
     NobodyJoined,
 }
 

@@ -30,8 +30,8 @@ const LEAST_BITRATE: u32 = 100;
 /// a moving picture to a bitrate.
 const LEAST_MILLIBITS: u64 = 5;
 
-/// Seconds from keyframe to keyframe: a fragment holds at most one (the reserve of
-/// the growing file counts on it), and a seek decodes no longer than that.
+/// Seconds from keyframe to keyframe at most: a seek decodes no longer than that. The
+/// reserve of the growing file has room for one in each fragment on average.
 const KEYFRAME_INTERVAL: std::ops::RangeInclusive<f64> = 0.5..=20.0;
 
 /// Bitrate of the sound, kb/s over both channels.

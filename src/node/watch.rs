@@ -85,7 +85,7 @@ impl Glimpses {
 
 impl Node {
     /// The newest keyframe of a recording that goes on, as a JPEG of at most 640 pixels;
-    /// up to some five seconds old.
+    /// little more than the keyframe interval old.
     ///
     /// # Errors
     /// [`WatchError`].

@@ -37,7 +37,7 @@ pub enum RecordError {
         audio_only: bool,
     },
     /// Nobody but recorders came.
-    #[error("nobody joined the meeting within {seconds:.0} s: there is nothing to keep")]
+    #[error("nobody joined the meeting within {seconds:.0} s")]
     NobodyJoined {
         /// How long the room was known to be empty.
         seconds: f64,
