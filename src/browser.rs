@@ -12,6 +12,7 @@ mod error;
 mod flags;
 mod home;
 mod load;
+mod outside;
 mod page;
 mod pipe;
 mod process;
@@ -56,6 +57,13 @@ use crate::job::{BrowserOptions, PageOptions};
 /// From the start of the process to a page that can be driven. A loaded machine
 /// takes ten seconds; a broken installation says so at once.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How long the first question for another program may take to use up: the recording is
+/// worth more than that.
+const OUTSIDE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// After this long a tab that has yet to come, or to go, is looked for again.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// How often the browser is asked whether it still answers.
 const HEARTBEAT: Duration = Duration::from_secs(1);
@@ -182,6 +190,7 @@ impl Browser {
             black_camera,
             locale: &launch.page.locale,
             ca_files: &launch.options.ca_files,
+            passwords: launch.page.basic_auth.is_some(),
         };
         let home = Home::create(&launch.runtime_dir, &belongings, user)?;
         let (process, pipe) =
@@ -330,6 +339,10 @@ async fn open(pipe: Pipe) -> Result<(Client, Page, String), BrowserError> {
     }
     let target = first_page(&client).await?;
     let page = Page::attach(client.clone(), target, shared, load, events).await?;
+    let shut = tokio::time::timeout(OUTSIDE_TIMEOUT, outside::shut(&client)).await;
+    if !matches!(shut, Ok(Ok(()))) {
+        tracing::warn!(?shut, "a page that asks for another program may be covered by a question");
+    }
     // From here on other pages are told of, and closed.
     client.call(None, SetDiscoverTargetsParams::new(true), START_TIMEOUT).await?;
     let deny = SetDownloadBehaviorParams::new(SetDownloadBehaviorBehavior::Deny);
@@ -354,13 +367,19 @@ struct Target {
 /// The page of the first window, which may open after the first answer.
 async fn first_page(client: &Client) -> Result<String, CallError> {
     loop {
-        let asked = GetTargetsParams::default();
-        let targets: Targets = client.call_as(None, asked, START_TIMEOUT).await?;
-        if let Some(page) = targets.target_infos.into_iter().find(|target| target.kind == "page") {
-            return Ok(page.target_id);
+        if let Some(page) = pages(client).await?.into_iter().next() {
+            return Ok(page);
         }
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        tokio::time::sleep(LOOK_AGAIN).await;
     }
+}
+
+/// The target ids of all tabs.
+async fn pages(client: &Client) -> Result<Vec<String>, CallError> {
+    let asked = GetTargetsParams::default();
+    let targets: Targets = client.call_as(None, asked, START_TIMEOUT).await?;
+    let pages = targets.target_infos.into_iter().filter(|target| target.kind == "page");
+    Ok(pages.map(|page| page.target_id).collect())
 }
 
 /// Asks the browser process for a sign of life until it ends or gives none.

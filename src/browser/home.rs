@@ -23,6 +23,9 @@ pub(super) struct Belongings<'a> {
     pub(super) locale: &'a str,
     /// PEM files of authorities that are trusted.
     pub(super) ca_files: &'a [PathBuf],
+    /// Sites that ask for a password are answered; without that they are not heard, and
+    /// what they refuse is shown.
+    pub(super) passwords: bool,
 }
 
 /// The private directory of one browser, and what it holds.
@@ -66,10 +69,12 @@ impl Home {
         let failed = |source| BrowserError::Directory { path: self.dir.clone(), source };
         let default = self.profile.join("Default");
         let preferences = default.join("Preferences");
+        let state = self.profile.join("Local State");
         for path in [&self.profile, &self.home, &default] {
             private(path).map_err(failed)?;
         }
         fs::write(&preferences, preferences_for(belongings.locale)).map_err(failed)?;
+        fs::write(&state, state_for(belongings.passwords)).map_err(failed)?;
         let trusted = trust::install(&self.home, belongings.ca_files)?;
         if let Some((picture, sound)) = &self.capture {
             fs::write(picture, black_picture()).map_err(failed)?;
@@ -81,7 +86,9 @@ impl Home {
             // nothing in it but its own; inner things are given away before outer
             // ones, so that nobody else can get between.
             fs::set_permissions(&self.dir, Permissions::from_mode(0o711)).map_err(failed)?;
-            for path in trusted.iter().chain([&preferences, &default, &self.profile, &self.home]) {
+            for path in
+                trusted.iter().chain([&preferences, &state, &default, &self.profile, &self.home])
+            {
                 user.give(path)?;
             }
             for file in self.capture.iter().flat_map(|(picture, sound)| [picture, sound]) {
@@ -145,6 +152,18 @@ fn preferences_for(locale: &str) -> String {
             serde_json::json!({"accept_languages": languages, "selected_languages": languages});
     }
     preferences.to_string()
+}
+
+/// What all profiles of a browser share. The question for a name and a password would cover
+/// the page until somebody answers: without a scheme of authentication (RFC 9110, section
+/// 11) that Chromium knows, it is not put.
+fn state_for(passwords: bool) -> String {
+    let state = if passwords {
+        serde_json::json!({})
+    } else {
+        serde_json::json!({"auth": {"schemes": ""}})
+    };
+    state.to_string()
 }
 
 /// One black frame of YUV4MPEG2, limited range.

@@ -64,8 +64,9 @@ impl Site {
                 resource_type: None,
                 request_stage: None,
             };
-            let enable =
-                EnableParams { patterns: Some(vec![pattern]), handle_auth_requests: Some(auth) };
+            // Whoever else asks for a password must be heard to be refused.
+            let patterns = (!auth).then(|| vec![pattern]);
+            let enable = EnableParams { patterns, handle_auth_requests: Some(auth) };
             orders.push(Order::new(Some(session), &enable));
         }
         orders

@@ -39,15 +39,23 @@ async fn a_browser_is_sandboxed_and_leaves_nothing_behind() {
             String::from_utf8_lossy(&line).contains("--type=renderer")
         })
         .collect();
-    assert!(!renderers.is_empty());
-    for renderer in &renderers {
-        assert_eq!(status(*renderer, "Seccomp").as_deref(), Some("2"), "no filter");
-        assert_ne!(status(*renderer, "NSpid").unwrap().split_whitespace().count(), 1);
+    // The last of a tab that was closed at the start may end meanwhile.
+    let confined = renderers.iter().filter_map(|renderer| {
+        let namespaces = status(*renderer, "NSpid")?.split_whitespace().count();
+        Some((status(*renderer, "Seccomp")?, namespaces))
+    });
+    let confined: Vec<(String, usize)> = confined.collect();
+    assert!(!confined.is_empty());
+    for (filter, namespaces) in confined {
+        assert_eq!(filter, "2", "no filter");
+        assert_ne!(namespaces, 1);
     }
+    assert!(status(pid, "Uid").is_some());
     for pid in &members {
-        assert!(!status(*pid, "Uid").unwrap().split_whitespace().any(|id| id == "0"));
+        let Some(uids) = status(*pid, "Uid") else { continue };
+        assert!(!uids.split_whitespace().any(|id| id == "0"));
         if rustix::process::geteuid().is_root() {
-            assert_eq!(status(*pid, "Groups").as_deref(), Some(""));
+            assert!(status(*pid, "Groups").is_none_or(|groups| groups.is_empty()));
         }
     }
     assert!(!is_empty(&running.dir.path().join("runtime")));

@@ -16,6 +16,9 @@ pub fn own_pages() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/pages")
 }
 
+/// A path that asks for a password, and takes none.
+const PASSWORD: &str = "password";
+
 /// Serves files until it is dropped.
 pub struct Pages {
     address: SocketAddr,
@@ -70,6 +73,13 @@ type Roots = Arc<Vec<PathBuf>>;
 
 async fn serve(State(roots): State<Roots>, uri: Uri, headers: HeaderMap) -> Response<Body> {
     let asked = Path::new(uri.path().trim_start_matches('/'));
+    if asked == Path::new(PASSWORD) {
+        let refusal = Response::builder().status(StatusCode::UNAUTHORIZED);
+        return refusal
+            .header(header::WWW_AUTHENTICATE, "Basic realm=\"pages\"")
+            .body(Body::empty())
+            .unwrap();
+    }
     let inside = asked.components().all(|c| matches!(c, Component::Normal(_)));
     let file = inside.then(|| roots.iter().map(|r| r.join(asked)).find(|p| p.is_file())).flatten();
     let Some(file) = file else { return plain(StatusCode::NOT_FOUND) };
