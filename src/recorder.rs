@@ -25,7 +25,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tokio::sync::{mpsc, watch};
 
-use self::control::Control;
+use self::control::{Control, aborted};
 pub use self::error::RecordError;
 use self::journal::Journal;
 use self::place::Output;
@@ -81,7 +81,7 @@ struct End {
 /// to be trimmed. A file that is whole and not worth having (shorter than a second, or
 /// blank) fails, too, and is kept.
 pub async fn record(order: Order) -> Outcome {
-    let Order { spec, output, mut journal, runtime, controls, stats } = order;
+    let Order { spec, output, mut journal, runtime, mut controls, stats } = order;
     let what = What {
         room_id: spec.room_id.clone(),
         resolution: spec.quality.resolution,
@@ -96,7 +96,7 @@ pub async fn record(order: Order) -> Outcome {
         Ok(studio) => studio,
         Err(error) => return failed(error, None, None, &mut journal),
     };
-    let end = meeting::attend(&spec, &mut studio, controls, &stats, &mut journal).await;
+    let end = meeting::attend(&spec, &mut studio, &mut controls, &stats, &mut journal).await;
     studio.stop(end.at);
     let part = output.part();
     let Some(t0) = studio.t0() else {
@@ -121,7 +121,14 @@ pub async fn record(order: Order) -> Outcome {
     }
     if let Ok(reason) = end.reason {
         let seconds = |frames: u64| frames as f64 / f64::from(spec.quality.fps);
-        let (at, recorded_s, trimmed_s) = match studio.end().await {
+        let last = tokio::select! {
+            last = studio.end() => last,
+            () = aborted(&mut controls) => {
+                drop(studio);
+                return failed(RecordError::Aborted, None, Some(part), &mut journal);
+            }
+        };
+        let (at, recorded_s, trimmed_s) = match last {
             Some(last) => (last.at, seconds(last.frames), seconds(last.trimmed)),
             None => (end.at, studio.stats().elapsed_s, 0.0),
         };
@@ -129,7 +136,12 @@ pub async fn record(order: Order) -> Outcome {
     }
     told.extend(studio.fallback());
     let path = output.path(t0.epoch_ms);
-    match studio.finish(&path).await {
+    let finished = tokio::select! {
+        finished = studio.finish(&path) => finished,
+        // Whoever finishes the file goes on as long as the process does.
+        () = aborted(&mut controls) => Err(RecordError::Aborted),
+    };
+    match finished {
         Ok(mut summary) => {
             let warnings = verdict::warnings(&summary, spec.audio_only);
             for warning in &warnings {
@@ -147,7 +159,10 @@ pub async fn record(order: Order) -> Outcome {
                 Err(error) => failed(error, Some((path, summary)), None, &mut journal),
             }
         }
-        Err(error) => failed(end.reason.err().unwrap_or(error), None, Some(part), &mut journal),
+        Err(error) => {
+            let part = part.exists().then_some(part);
+            failed(end.reason.err().unwrap_or(error), None, part, &mut journal)
+        }
     }
 }
 

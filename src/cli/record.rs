@@ -24,12 +24,17 @@ pub(crate) fn run(args: Record) -> Result<(), Exit> {
     let journal_path = args.journal.clone();
     let spec = spec(args)?;
     output.check().map_err(|error| Exit::disk(anyhow!("cannot write {error}")))?;
+    let aside = output.make_room().map_err(|error| Exit::disk(anyhow!("cannot write {error}")))?;
+    if let Some(aside) = aside {
+        tracing::warn!("what was there is {} now", aside.display());
+    }
     let journal = |events| {
         Journal::open(journal_path.as_deref(), Some(events))
             .map_err(|error| Exit::disk(anyhow!("cannot write the journal: {error}")))
     };
 
-    runtime()?.block_on(async {
+    let runtime = runtime()?;
+    let result = runtime.block_on(async {
         let (events, watched) = mpsc::unbounded_channel();
         let journal = journal(events)?;
         let (control, controls) = mpsc::channel(4);
@@ -42,7 +47,10 @@ pub(crate) fn run(args: Record) -> Result<(), Exit> {
         signals.abort();
         let _ = showing.await;
         report(outcome)
-    })
+    });
+    // A file that is being finished is not waited for after all.
+    runtime.shutdown_background();
+    result
 }
 
 fn runtime_dir() -> Result<tempfile::TempDir, Exit> {

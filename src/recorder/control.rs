@@ -4,6 +4,7 @@
 //! the socket file goes with the directory of the recording.
 
 use std::fs::File;
+use std::future::pending;
 use std::io;
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
@@ -28,6 +29,17 @@ pub enum Control {
     Resume,
     /// End at once: what is on disk stays as it is, a valid fragmented MP4.
     Abort,
+}
+
+/// Waits until the recording is to be aborted; whatever else is asked is too late.
+pub(super) async fn aborted(controls: &mut mpsc::Receiver<Control>) {
+    loop {
+        match controls.recv().await {
+            Some(Control::Abort) => return,
+            Some(Control::Stop(_) | Control::Pause | Control::Resume) => {}
+            None => pending().await,
+        }
+    }
 }
 
 /// The socket's name in a recording's directory.

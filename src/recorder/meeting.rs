@@ -38,8 +38,14 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// A page that does not answer for this long gives no reading.
 const READ_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Browsers a recording may use up before it gives up.
+/// Browsers a recording may lose in a row before it gives up.
 const MOST_BROWSERS: u32 = 10;
+
+/// A browser that was there for so long does not count as one of them.
+const STEADY: Duration = Duration::from_secs(60);
+
+/// The longest pause before another browser is started; the first comes at once.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// Crashes of the page that one browser is given.
 const MOST_CRASHES: u32 = 5;
@@ -51,7 +57,7 @@ const RETRY_PAUSE: Duration = Duration::from_secs(1);
 pub(super) async fn attend(
     spec: &RecordingSpec,
     studio: &mut Studio,
-    controls: mpsc::Receiver<Control>,
+    controls: &mut mpsc::Receiver<Control>,
     stats: &watch::Sender<Stats>,
     journal: &mut Journal,
 ) -> End {
@@ -75,9 +81,11 @@ pub(super) async fn attend(
         gate: Gate::Open,
         hearing: Hearing::default(),
     };
-    let mut last_words = String::new();
-    for number in 1..=MOST_BROWSERS {
-        match attendance.visit().await {
+    let (mut number, mut lost) = (1_u32, 0);
+    loop {
+        number += 1;
+        let began = Mono::now();
+        let why = match attendance.visit().await {
             Left::End(end) => return end,
             // One that found no speaker is no broken installation.
             Left::Lost(why)
@@ -85,16 +93,30 @@ pub(super) async fn attend(
             {
                 return End::failed(RecordError::Browser(why));
             }
-            Left::Lost(why) => {
-                attendance.lose_sight();
-                attendance.journal.notice(format!("{why}; starting browser {}", number + 1));
-                last_words = why;
-            }
+            Left::Lost(why) => why,
+        };
+        attendance.lose_sight();
+        lost = if Mono::now().since(began) < STEADY { lost + 1 } else { 1 };
+        if lost == MOST_BROWSERS {
+            return attendance.settle(End::failed(RecordError::Browser(format!(
+                "{why}; {MOST_BROWSERS} browsers were used up"
+            ))));
+        }
+        attendance.journal.notice(format!("{why}; starting browser {number}"));
+        let pause = tokio::time::sleep(pause_before(lost));
+        if let Err(Interruption::End(end)) = attendance.or_interrupted(None, pause).await {
+            return attendance.settle(end);
         }
     }
-    attendance.settle(End::failed(RecordError::Browser(format!(
-        "{last_words}; {MOST_BROWSERS} browsers were used up"
-    ))))
+}
+
+/// How long to wait with the next browser after `lost` were lost in a row: what ails them
+/// may pass.
+fn pause_before(lost: u32) -> Duration {
+    match lost.checked_sub(2) {
+        None => Duration::ZERO,
+        Some(more) => RETRY_PAUSE.saturating_mul(1 << more.min(10)).min(LONGEST_PAUSE),
+    }
 }
 
 impl End {
@@ -137,7 +159,7 @@ impl From<Interruption> for Left {
 struct Attendance<'a> {
     spec: &'a RecordingSpec,
     studio: &'a mut Studio,
-    controls: mpsc::Receiver<Control>,
+    controls: &'a mut mpsc::Receiver<Control>,
     stats: &'a watch::Sender<Stats>,
     journal: &'a mut Journal,
     every_second: Interval,
@@ -242,5 +264,17 @@ impl Attendance<'_> {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_browser_is_replaced_at_once_and_those_that_fail_again_ever_later() {
+        let pauses: Vec<u64> =
+            (1..=MOST_BROWSERS).map(|lost| pause_before(lost).as_secs()).collect();
+        assert_eq!(pauses, [0, 1, 2, 4, 8, 16, 30, 30, 30, 30]);
     }
 }

@@ -6,7 +6,8 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{CWD, FlockOperation, RenameFlags, flock, renameat_with};
+use rustix::io::Errno;
 use tempfile::TempDir;
 
 /// What the finished file will be called.
@@ -55,7 +56,43 @@ impl Output {
         if !about.is_dir() {
             return Err(named(io::ErrorKind::NotADirectory, "its parent is no directory"));
         }
+        if path.exists() && !path.is_file() {
+            return Err(named(io::ErrorKind::InvalidInput, "is something else than a file"));
+        }
+        let part = self.part();
+        if part.symlink_metadata().is_ok() {
+            let part = part.display();
+            return Err(named(
+                io::ErrorKind::AlreadyExists,
+                &format!(
+                    "{part} is there, of a recording that goes on or that was killed: \
+                     `roomreel salvage {part}` makes an MP4 of it"
+                ),
+            ));
+        }
         Ok(())
+    }
+
+    /// Gives a file that has the output's name another one, `NAME.1.mp4` or the next that
+    /// is free, which it returns: a recording replaces none.
+    pub fn make_room(&self) -> io::Result<Option<PathBuf>> {
+        let Self::File(path) = self else { return Ok(None) };
+        if !path.is_file() {
+            return Ok(None);
+        }
+        for number in 1_u32.. {
+            let extension = path.extension().unwrap_or_default().to_string_lossy().into_owned();
+            let aside = path.with_extension(format!("{number}.{extension}"));
+            match renameat_with(CWD, path, CWD, &aside, RenameFlags::NOREPLACE) {
+                Ok(()) => return Ok(Some(aside)),
+                Err(Errno::EXIST) => {}
+                Err(error) => {
+                    let what = format!("{}: cannot be renamed: {error}", path.display());
+                    return Err(io::Error::new(io::Error::from(error).kind(), what));
+                }
+            }
+        }
+        Ok(None)
     }
 }
 
@@ -77,7 +114,7 @@ pub fn is_locked(path: &Path) -> bool {
     let Ok(file) = File::open(path) else { return false };
     match flock(&file, FlockOperation::NonBlockingLockShared) {
         Ok(()) => false,
-        Err(error) => error == rustix::io::Errno::WOULDBLOCK,
+        Err(error) => error == Errno::WOULDBLOCK,
     }
 }
 
@@ -148,6 +185,26 @@ mod tests {
         let missing = Output::File(dir.path().join("no/such/out.mp4"));
         assert!(missing.check().unwrap_err().to_string().contains("out.mp4"));
         assert!(Output::File(dir.path().to_path_buf()).check().is_err());
-        Output::File(dir.path().join("out.mp4")).check().unwrap();
+        Output::File("/dev/null".into()).check().unwrap_err();
+        let output = Output::File(dir.path().join("out.mp4"));
+        output.check().unwrap();
+        fs::write(output.part(), "x").unwrap();
+        assert!(output.check().unwrap_err().to_string().contains("roomreel salvage"));
+    }
+
+    #[test]
+    fn a_file_that_is_there_is_kept_under_another_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        let output = Output::File(at("out.mp4"));
+        assert_eq!(output.make_room().unwrap(), None);
+        for (number, words) in [(1, "first"), (2, "second")] {
+            fs::write(at("out.mp4"), words).unwrap();
+            output.check().unwrap();
+            let aside = at(&format!("out.{number}.mp4"));
+            assert_eq!(output.make_room().unwrap(), Some(aside.clone()));
+            assert_eq!(fs::read_to_string(aside).unwrap(), words);
+        }
+        assert!(!at("out.mp4").exists());
     }
 }

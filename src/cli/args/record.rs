@@ -24,7 +24,7 @@ pub(crate) struct Record {
     /// End by itself after this much recording, like 30s, 5m or 1h30m
     #[arg(long, value_parser = duration, default_value = "4h")]
     pub(crate) duration: Duration,
-    /// The bot's name: put into the URL's `name` parameter
+    /// The bot's name: put into the URL's `name` parameter; others of that name are nobody
     #[arg(long)]
     pub(crate) name: Option<String>,
     /// What counts as joined: auto, signal, media or load
@@ -253,8 +253,8 @@ mod tests {
                 continue;
             };
             let row = readme.lines().find(|line| {
-                line.starts_with("| `--")
-                    && line.split(['`', ' ']).any(|w| w == format!("--{long}"))
+                let told = line.split('|').nth(1).unwrap_or_default();
+                told.starts_with(" `--") && told.split(['`', ' ']).any(|w| w == format!("--{long}"))
             });
             let row = row.unwrap_or_else(|| panic!("--{long} is not in README.md"));
             if let [default] = option.get_default_values()

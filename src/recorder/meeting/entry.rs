@@ -11,10 +11,15 @@ use crate::room::{JoinWatch, Over, Reading, Verdict};
 
 impl Attendance<'_> {
     /// Loads the page until the meeting is joined, at most `join_reloads` times
-    /// more than once.
+    /// more than once; a meeting that was joined before and lost is worth trying for
+    /// `join_timeout`, too.
     pub(super) async fn enter(&mut self, browser: &Browser) -> Result<JoinWatch, Interruption> {
         let mut why = String::new();
-        for reloads in 0..=self.spec.join_reloads {
+        let (mut reloads, began) = (0, Mono::now());
+        let joined = self.company.has_joined();
+        while reloads <= self.spec.join_reloads
+            || joined && Mono::now().since(began) < self.spec.join_timeout()
+        {
             if reloads > 0 {
                 self.journal.notice(format!("{why}; trying again ({reloads})"));
                 self.or_interrupted(Some(browser), sleep(RETRY_PAUSE)).await?;
@@ -23,8 +28,12 @@ impl Attendance<'_> {
                 Ok(watch) => return Ok(watch),
                 Err(reason) => why = reason,
             }
+            reloads += 1;
         }
-        let tries = self.spec.join_reloads + 1;
+        let tries = reloads;
+        if joined {
+            why = format!("the recorder lost the meeting and did not get back in: {why}");
+        }
         Err(Interruption::End(End::failed(RecordError::NotJoined { tries, why })))
     }
 

@@ -2,6 +2,8 @@
 //! is to be recorded, and leaves.
 
 use super::super::LEAVE_GRACE;
+use super::super::control::aborted;
+use super::super::error::RecordError;
 use super::super::gate::Gate;
 use super::{Attendance, End, Interruption, Left, MOST_CRASHES, READ_TIMEOUT, hearing};
 use crate::browser::{Browser, Launch, Surface};
@@ -47,18 +49,22 @@ impl Attendance<'_> {
         self.hearing.begin(Mono::now());
         // One that cannot do even this is noticed when it does not come.
         let _ = browser.page().evaluate::<bool>(hearing::WAKE, READ_TIMEOUT).await;
-        let mut left = self.attend_with(&browser).await;
+        let left = self.attend_with(&browser).await;
         self.group = None;
         self.page_events = None;
         self.hearing.end();
-        if let Left::End(end) = left {
-            let end = self.settle(end);
-            // Before the page leaves the room: its farewell is not in the file.
-            self.studio.stop(end.at);
-            left = Left::End(end);
+        let Left::End(end) = left else {
+            browser.close(LEAVE_GRACE).await;
+            return left;
+        };
+        let end = self.settle(end);
+        // Before the page leaves the room: its farewell is not in the file.
+        self.studio.stop(end.at);
+        tokio::select! {
+            () = browser.close(LEAVE_GRACE) => Left::End(end),
+            // The browser goes with its value.
+            () = aborted(self.controls) => Left::End(End::failed(RecordError::Aborted)),
         }
-        browser.close(LEAVE_GRACE).await;
-        left
     }
 
     /// Enters and stays; enters again when only the page was lost.
