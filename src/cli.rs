@@ -23,6 +23,7 @@ pub(crate) mod token;
 pub(crate) mod upload;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::{Duration, Instant};
 
 use roomreel::config::Config;
 use rustix::process::{Resource, getrlimit};
@@ -53,7 +54,11 @@ fn runtime() -> Result<Runtime, Exit> {
         .map_err(|error| Exit::failure(anyhow::anyhow!("cannot start: {error}")))
 }
 
-/// Cancels `shutdown` at the first Ctrl-C or SIGTERM.
+/// A second Ctrl-C sooner than this is the first one, passed on by whoever started this.
+const ECHO: Duration = Duration::from_secs(1);
+
+/// Cancels `shutdown` at the first Ctrl-C or SIGTERM; at the next Ctrl-C the process ends
+/// at once.
 fn shutdown_on_signal(shutdown: CancellationToken) -> std::io::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
@@ -63,6 +68,15 @@ fn shutdown_on_signal(shutdown: CancellationToken) -> std::io::Result<()> {
             _ = terminate.recv() => {}
         }
         shutdown.cancel();
+        let began = Instant::now();
+        while interrupt.recv().await.is_some() {
+            if began.elapsed() > ECHO {
+                tracing::warn!(
+                    "ended at once; recordings that go on are taken up at the next start"
+                );
+                std::process::exit(130);
+            }
+        }
     });
     Ok(())
 }

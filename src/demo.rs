@@ -70,6 +70,13 @@ pub enum DemoError {
     Bots(#[from] BotError),
 }
 
+impl DemoError {
+    /// What was asked for cannot be; nothing was tried.
+    pub fn is_bad_request(&self) -> bool {
+        matches!(self, Self::BadRoom(_) | Self::Bots(BotError::TooMany))
+    }
+}
+
 /// Serves the demo room, prints its links, keeps the bots in it, until
 /// `shutdown`.
 ///

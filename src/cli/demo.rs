@@ -11,6 +11,9 @@ pub(crate) fn run(args: Demo) -> Result<(), Exit> {
     runtime()?.block_on(async {
         let shutdown = CancellationToken::new();
         shutdown_on_signal(shutdown.clone()).map_err(Exit::failure)?;
-        demo::run(config, shutdown).await.map_err(Exit::failure)
+        demo::run(config, shutdown).await.map_err(|error| match error.is_bad_request() {
+            true => Exit::usage(error),
+            false => Exit::failure(error),
+        })
     })
 }

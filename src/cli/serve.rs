@@ -26,6 +26,7 @@ pub(crate) fn run(args: Serve) -> Result<(), Exit> {
         config.net.sockets.extend(reached_by(demo));
     }
     doctor::refuse(&config)?;
+    http::check(&config).map_err(Exit::usage)?;
     runtime()?.block_on(async {
         let shutdown = CancellationToken::new();
         shutdown_on_signal(shutdown.clone()).map_err(Exit::failure)?;
