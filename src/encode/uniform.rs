@@ -14,8 +14,8 @@ const OTHERS: u32 = 10;
 /// Of how many rows of a plane, and pixels of such a row, one is looked at; which
 /// one moves on from group to group of rows, and each row begins [`SHIFT`] pixels
 /// further. So stripes and grids of any pitch are hit about as often as they are
-/// wide, and 99 % of the samples are about 99 % of the picture. Some 40 000 samples at 1280x720 take less than a tenth of a
-/// millisecond.
+/// wide, and 99 % of the samples are about 99 % of the picture. Some 40 000 samples at
+/// 1280x720 take less than a tenth of a millisecond.
 const ROWS: usize = 5;
 const PIXELS: usize = 7;
 const SHIFT: usize = 3;
