@@ -69,6 +69,15 @@ pub enum BrowserError {
         /// Why not.
         source: io::Error,
     },
+    /// The limit of open files is too low for Chromium.
+    #[error(
+        "no browser starts where only {limit} files may be open at once: raise it to 1024 at \
+         least (ulimit -n, LimitNOFILE=)"
+    )]
+    Files {
+        /// The limit of each process.
+        limit: u64,
+    },
     /// The machine does not allow Chromium's sandbox.
     #[error(
         "Chromium cannot set up its sandbox: allow unprivileged user namespaces to it \

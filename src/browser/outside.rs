@@ -11,7 +11,7 @@ use chromiumoxide::cdp::browser_protocol::target::{
 };
 
 use super::cdp::{CallError, Client};
-use super::{LOOK_AGAIN, START_TIMEOUT, pages};
+use super::{START_TIMEOUT, tabs};
 
 /// A scheme that no program is for.
 const NOWHERE: &str = "roomreel-nowhere:";
@@ -30,10 +30,7 @@ pub(super) async fn shut(client: &Client) -> Result<(), CallError> {
     // It answers that nothing was loaded.
     client.call(Some(session.inner().as_str()), ask, START_TIMEOUT).await?;
     client.call(None, CloseTargetParams::new(tab.clone()), START_TIMEOUT).await?;
-    // Closing is answered before it is done.
-    while pages(client).await?.iter().any(|page| *page == *tab.inner()) {
-        tokio::time::sleep(LOOK_AGAIN).await;
-    }
+    tabs::gone(client, tab.inner()).await?;
     tracing::debug!("the question for another program is used up");
     Ok(())
 }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use rustix::process::{Resource, geteuid, getrlimit};
 
 use super::{Finding, disk};
+use crate::browser::FEWEST_FILES;
 use crate::config::Config;
 use crate::recorder::confine::{Confinement, confine, namespaces_off};
 
@@ -14,7 +15,6 @@ use crate::recorder::confine::{Confinement, confine, namespaces_off};
 const ENOUGH_SHM: u64 = 512 << 20;
 /// Descriptors of one process: Chromium's own has a few hundred for a large meeting.
 const ENOUGH_FILES: u64 = 1024;
-const FEWEST_FILES: u64 = 256;
 /// Processes and threads of one recording, Chromium's with it (about 150 for a large
 /// meeting), with room to spare.
 const TASKS: u64 = 300;

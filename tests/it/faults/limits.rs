@@ -25,12 +25,11 @@ fn limited(limit: &str, dir: &Path) -> (crate::support::process::Outcome, Vec<Ev
 #[test]
 fn too_few_descriptors_are_a_clear_failure() {
     let dir = scratch();
-    // With fewer than four the program's libraries do not load. The last ones are
-    // enough to start with, and used up by the browser's connections.
-    for most in [4, 5, 6, 7, 8, 9, 12, 16, 24, 31, 32, 36] {
+    // With fewer than four the program's libraries do not load.
+    for most in [4, 5, 6, 7, 8, 9, 12, 16, 24, 31, 32, 36, 160, 255] {
         let (said, _) = limited(&format!("--nofile={most}"), &dir.path().join(most.to_string()));
         assert!(matches!(said.status.code(), Some(1 | 4 | 5)), "{most}: {said:?}");
-        let named = ["Too many open files", "files may be open at once", "no descriptors"];
+        let named = ["Too many open files", "files may be open at once"];
         assert!(named.iter().any(|n| said.stderr.contains(n)), "{most}: {}", said.stderr);
         assert!(!said.stderr.contains("panicked"), "{most}: {}", said.stderr);
     }
