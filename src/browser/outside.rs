@@ -3,7 +3,7 @@
 //!
 //! It asks once: until the user has touched something, which never happens here, any further
 //! request is refused in silence. So the first one is used up before the page is opened, in
-//! a tab that is gone before the question could be put.
+//! a hidden tab that is gone before the question could be put.
 
 use chromiumoxide::cdp::browser_protocol::page::{NavigateParams, TransitionType};
 use chromiumoxide::cdp::browser_protocol::target::{
@@ -19,7 +19,9 @@ const NOWHERE: &str = "roomreel-nowhere:";
 /// To be called before other tabs are told of, and closed, as foreign ones.
 pub(super) async fn shut(client: &Client) -> Result<(), CallError> {
     let mut tab = CreateTargetParams::new("about:blank");
+    // A Chromium that does not know hidden ones opens it behind the page, which takes longer.
     tab.background = Some(true);
+    tab.hidden = Some(true);
     let tab = client.call(None, tab, START_TIMEOUT).await?.target_id;
     let mut attach = AttachToTargetParams::new(tab.clone());
     attach.flatten = Some(true);
